@@ -1,0 +1,63 @@
+// Package store keeps the rows of rekey durable behind one interface. The engines
+// are packages of their own (store/sqlite); store/storetest is the suite that every
+// engine passes; Committer gathers concurrent writes into shared transactions.
+//
+// It promises that what Commit accepted survives the death of the process and of
+// the machine, and that a set is stored completely or not at all. It imports row,
+// ident and fault.
+package store
+
+import (
+	"context"
+	"errors"
+
+	"rekey/internal/ident"
+	"rekey/internal/row"
+)
+
+// Errors of single sets and reads; test with errors.Is.
+var (
+	// ErrChanged: a condition of the set did not hold, or a row that it inserts
+	// exists, or one that it refers to does not. Nothing of the set was stored.
+	ErrChanged = errors.New("the rows have changed since they were read")
+	// ErrNotFound: there is no such row.
+	ErrNotFound = errors.New("no such row")
+	// ErrClosed: the store or the committer has been closed.
+	ErrClosed = errors.New("the store is closed")
+)
+
+// Store is one engine. Implementations are safe for concurrent use, except that
+// Commit is called by one goroutine at a time (the Committer's).
+type Store interface {
+	// DataKeys returns all wrapped data keys, in the order of their ids. It is
+	// usable before anything else, because the rest is sealed with them.
+	DataKeys(ctx context.Context) ([]row.DataKey, error)
+
+	// Load visits every row but the data keys, in one consistent snapshot, such
+	// that a row comes after those it refers to by foreign key: accounts, signing
+	// keys, roles, resources (in the order of their ids), memberships, permissions,
+	// annotations, API keys, passwords, restrictions, secrets (by resource and
+	// version), policy versions (by policy and version), host factory tokens.
+	// Secret.Sealed, APIKey.Sealed and PolicyVersion.Text are left empty; all other
+	// fields are filled. An error of visit ends the walk and is returned.
+	Load(ctx context.Context, visit func(row.Row) error) error
+
+	// Commit stores sets, in order, in one durable transaction. The result has one
+	// element for each set: nil, or an error that wraps ErrChanged and concerns that
+	// set alone. The second result tells that the transaction as a whole failed:
+	// then nothing at all was stored.
+	Commit(ctx context.Context, sets []*row.Set) ([]error, error)
+
+	// Secret returns the sealed value of one version. ErrNotFound if there is none.
+	Secret(ctx context.Context, resource ident.ID, version int) ([]byte, error)
+
+	// APIKey returns the sealed key of a role. ErrNotFound if there is none.
+	APIKey(ctx context.Context, role ident.ID) ([]byte, error)
+
+	// PolicyVersions returns the kept versions of a policy with their texts, oldest
+	// first; none is no error.
+	PolicyVersions(ctx context.Context, policy ident.ID) ([]row.PolicyVersion, error)
+
+	// Close waits for running calls and releases the store.
+	Close() error
+}
