@@ -22,6 +22,7 @@ type Config struct {
 	DataDir              string
 	DataKey              secret.Bytes // base64 of 32 bytes, or empty when the key comes from DataKeyFile
 	DataKeyFile          string       // absolute or relative to the working directory; never empty
+	DataKeyName          string       // where the root key comes from, for messages
 	Account              string
 	Listen               string // host:port
 	TLSCertificate       string
@@ -57,6 +58,9 @@ type Setting struct {
 	field      func(*Config) any
 	check      func(*Config) error // of the field alone, after it was read
 }
+
+// Settings returns the table, in the order of the reference page.
+func Settings() []*Setting { return table() }
 
 // Value is a setting with the value it has got and where that came from.
 type Value struct {

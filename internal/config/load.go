@@ -121,6 +121,10 @@ func (l *Loaded) finish(local bool) (problems []Problem) {
 			v.Text = fmt.Sprint(p)
 		}
 	}
+	l.DataKeyName = "file " + l.DataKeyFile
+	if l.DataKey.Len() > 0 {
+		l.DataKeyName = sources["data_key"]
+	}
 	if local {
 		return nil
 	}
@@ -129,6 +133,16 @@ func (l *Loaded) finish(local bool) (problems []Problem) {
 		problems = append(problems, p)
 	}
 	return problems
+}
+
+// Source tells where the value of a setting comes from, as in Value.
+func (l *Loaded) Source(key string) string {
+	for _, v := range l.Values {
+		if v.Key == key {
+			return v.Source
+		}
+	}
+	return ""
 }
 
 // Plain is the setting's value in c as a string, bool, number or list of strings;

@@ -17,7 +17,7 @@ func table() []*Setting {
 		{
 			Key: "data_dir", Env: []string{"REKEY_DATA_DIR"}, Flag: "data-dir", Type: "path",
 			Default: defaultDataDir(),
-			Doc:     "Directory with everything that the server keeps. It is made with mode 0700 if it is missing. One process at a time uses it.",
+			Doc:     "The directory with everything that the server keeps. It is made with mode 0700 if it is missing. One process at a time uses it.",
 			field:   func(c *Config) any { return &c.DataDir },
 			check: func(c *Config) error {
 				if c.DataDir == "" {
@@ -50,7 +50,7 @@ func table() []*Setting {
 		},
 		{
 			Key: "listen", ServerOnly: true, Env: []string{"REKEY_LISTEN"}, Flag: "listen", Type: "host:port", Default: "127.0.0.1:8080",
-			Doc:   "Address to listen on. Port 0 takes a free one. Any address but a loopback one needs TLS (see below).",
+			Doc:   "Address to listen on. Port 0 takes a free one. Any address but a loopback one needs TLS.",
 			field: func(c *Config) any { return &c.Listen },
 			check: func(c *Config) error { return checkListen(c.Listen) },
 		},
@@ -77,19 +77,19 @@ func table() []*Setting {
 			field: func(c *Config) any { return &c.TLSTerminatedByProxy },
 		},
 		{
-			Key: "trusted_proxies", ServerOnly: true, Env: []string{"REKEY_TRUSTED_PROXIES", "CONJUR_TRUSTED_PROXIES", "TRUSTED_PROXIES"}, Flag: "trusted-proxies", Type: "list of IP addresses and CIDR blocks",
+			Key: "trusted_proxies", ServerOnly: true, Env: []string{"REKEY_TRUSTED_PROXIES", "CONJUR_TRUSTED_PROXIES", "TRUSTED_PROXIES"}, Flag: "trusted-proxies", Type: "addresses and CIDR blocks",
 			Doc:   "Peers whose X-Forwarded-For header is believed. 127.0.0.1 and ::1 always are.",
 			field: func(c *Config) any { return &c.TrustedProxies },
 		},
 		{
-			Key: "user_authorization_token_ttl", Env: []string{"REKEY_USER_AUTHORIZATION_TOKEN_TTL", "CONJUR_USER_AUTHORIZATION_TOKEN_TTL"}, Flag: "user-token-ttl", Type: "seconds, or a duration such as 8m", Default: "480",
-			Doc:   "How long an access token of a user is good for, at most 18000 (5 hours).",
+			Key: "user_authorization_token_ttl", Env: []string{"REKEY_USER_AUTHORIZATION_TOKEN_TTL", "CONJUR_USER_AUTHORIZATION_TOKEN_TTL"}, Flag: "user-token-ttl", Type: "seconds or duration", Default: "480",
+			Doc:   "How long an access token of a user is good for: seconds, or a duration such as 8m; at most 18000 (5 hours).",
 			field: func(c *Config) any { return &c.UserTokenTTL },
 			check: func(c *Config) error { return checkTTL(c.UserTokenTTL) },
 		},
 		{
-			Key: "host_authorization_token_ttl", Env: []string{"REKEY_HOST_AUTHORIZATION_TOKEN_TTL", "CONJUR_HOST_AUTHORIZATION_TOKEN_TTL"}, Flag: "host-token-ttl", Type: "seconds, or a duration such as 8m", Default: "480",
-			Doc:   "The same for hosts.",
+			Key: "host_authorization_token_ttl", Env: []string{"REKEY_HOST_AUTHORIZATION_TOKEN_TTL", "CONJUR_HOST_AUTHORIZATION_TOKEN_TTL"}, Flag: "host-token-ttl", Type: "seconds or duration", Default: "480",
+			Doc:   "How long an access token of a host is good for, written as above.",
 			field: func(c *Config) any { return &c.HostTokenTTL },
 			check: func(c *Config) error { return checkTTL(c.HostTokenTTL) },
 		},
@@ -123,7 +123,7 @@ func table() []*Setting {
 		},
 		{
 			Key: "log_level", Env: []string{"REKEY_LOG_LEVEL", "CONJUR_LOG_LEVEL"}, Flag: "log-level", Type: "debug, info, warn or error", Default: "info",
-			Doc:   "The least severe lines of the application log, which goes to standard error.",
+			Doc:   "How much the application log says. It goes to standard error.",
 			field: func(c *Config) any { return &c.LogLevel },
 		},
 		{
