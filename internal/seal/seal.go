@@ -11,8 +11,8 @@
 //     additional data that it was sealed with, byte for byte. Callers bind a value
 //     to its row and version through that text;
 //   - wrong keys and damaged bytes are faults in words, never a panic;
-//   - no key is printed by any formatting verb, and the bytes from which a key was
-//     made are zeroed.
+//   - no key is printed by any formatting verb, and this package's copies of a
+//     key's bytes are zeroed when the cipher has been made of them.
 //
 // All encryption is AES-256-GCM (NIST SP 800-38D) with random 96-bit nonces. That
 // mode allows 2^32 values for each data key: rotate data keys long before.
