@@ -61,12 +61,17 @@ func clientsPolicy(n int) string {
 	return text.String()
 }
 
-// tokens returns a fresh Authorization header for each client.
+// login returns a fresh Authorization header of client i.
+func (c *clients) login(ctx context.Context, i int) (string, error) {
+	return c.authenticate(ctx, "host/"+clientHost(i), c.keys[i])
+}
+
+// tokens returns a fresh Authorization header of each client.
 func (c *clients) tokens(ctx context.Context) ([]string, error) {
 	tokens := make([]string, len(c.keys))
-	for i, key := range c.keys {
+	for i := range c.keys {
 		var err error
-		if tokens[i], err = c.authenticate(ctx, "host/"+clientHost(i), key); err != nil {
+		if tokens[i], err = c.login(ctx, i); err != nil {
 			return nil, err
 		}
 	}
@@ -113,15 +118,18 @@ func (c *clients) writeScripts(written []string) func(context.Context) ([]Script
 	}
 }
 
+// rotation is the request with which client i replaces its current API key.
+func (c *clients) rotation(i int) []byte {
+	login := "host/" + clientHost(i) + ":" + c.keys[i]
+	return render("PUT", "/authn/"+account+"/api_key", "Basic "+base64.StdEncoding.EncodeToString([]byte(login)), "")
+}
+
 // rotateScripts make each client replace its own API key, each time with the key that the last answer brought.
 func (c *clients) rotateScripts(context.Context) ([]Script, error) {
 	var scripts []Script
 	for i := range c.keys {
 		scripts = append(scripts, Script{
-			Next: func() []byte {
-				login := "host/" + clientHost(i) + ":" + c.keys[i]
-				return render("PUT", "/authn/"+account+"/api_key", "Basic "+base64.StdEncoding.EncodeToString([]byte(login)), "")
-			},
+			Next: func() []byte { return c.rotation(i) },
 			Check: func(status int, body []byte) error {
 				if status != http.StatusOK {
 					return fmt.Errorf("status %d, want 200: %.300s", status, body)

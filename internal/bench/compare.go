@@ -15,28 +15,44 @@ type side struct {
 	scripts func(ctx context.Context) ([]Script, error)
 }
 
-// compare loads the subject and the reference in turns and returns the spread of the ratios of their rates, and the
-// round of each that had the median rate.
-func (e *Env) compare(ctx context.Context, subject, reference side) (ratio Spread, measured, bare *Side, err error) {
-	var ratios []float64
-	var samples [2][]Sample
+// compare loads the subject and the reference in turns and fills in what a row shows of them: the spread of the ratios of
+// their rates, the ratio of their processor times, and of each the round with the median rate.
+func (e *Env) compare(ctx context.Context, subject, reference side) (Result, error) {
+	sides := []side{subject, reference}
+	samples := make([][]Sample, len(sides))
+	var rates, costs []float64
 	for round := range e.Rounds {
-		for i, s := range []side{subject, reference} {
-			scripts, err := s.scripts(ctx)
+		for turn := range sides {
+			i := (turn + round) % len(sides) // neither is always the first
+			sample, err := e.round(ctx, sides[i])
 			if err != nil {
-				return ratio, nil, nil, fmt.Errorf("prepare a round: %w", err)
-			}
-			sample, err := Drive(ctx, s.server, scripts, e.Duration)
-			if err != nil {
-				return ratio, nil, nil, fmt.Errorf("round %d on %s: %w\n%s", round+1, s.server.name, err, s.server.logTail())
+				return Result{}, fmt.Errorf("round %d: %w", round+1, err)
 			}
 			samples[i] = append(samples[i], sample)
 		}
 		a, b := samples[0][round], samples[1][round]
-		ratios = append(ratios, a.Rate()/b.Rate())
-		e.progress("  round %d: %.0f/s against %.0f/s, ratio %.3f", round+1, a.Rate(), b.Rate(), ratios[round])
+		rates = append(rates, a.Rate()/b.Rate())
+		costs = append(costs, b.cost()/a.cost())
+		e.progress("  round %d: %.0f/s against %.0f/s, ratio %.3f, by processor time %.3f",
+			round+1, a.Rate(), b.Rate(), rates[round], costs[round])
 	}
-	return spread(ratios), medianSide(samples[0]), medianSide(samples[1]), nil
+	return Result{
+		Unit: "x", Figure: spread(rates), ByCPU: spread(costs).Median,
+		Rekey: medianSide(samples[0]), Bare: medianSide(samples[1]),
+	}, nil
+}
+
+// round prepares and runs one round on one server.
+func (e *Env) round(ctx context.Context, s side) (Sample, error) {
+	scripts, err := s.scripts(ctx)
+	if err != nil {
+		return Sample{}, fmt.Errorf("prepare the requests: %w", err)
+	}
+	sample, err := Drive(ctx, s.server, scripts, e.Duration)
+	if err != nil {
+		return Sample{}, fmt.Errorf("%s: %w\n%s", s.server.name, err, s.server.logTail())
+	}
+	return sample, nil
 }
 
 // Spread is the middle, the least and the greatest of some figures.
@@ -69,7 +85,7 @@ func medianSide(samples []Sample) *Side {
 		Rate: s.Rate(),
 		P50:  milliseconds(s.Percentile(50)),
 		P99:  milliseconds(s.Percentile(99)),
-		CPU:  float64(s.CPU.Microseconds()) / float64(s.Requests),
+		CPU:  s.cost(),
 		Busy: s.CPU.Seconds() / s.Window.Seconds(),
 	}
 }
@@ -102,6 +118,7 @@ func same(n int, script Script) func(context.Context) ([]Script, error) {
 func checked(scripts func(context.Context) ([]Script, error), also func(i int, body []byte) error) func(context.Context) ([]Script, error) {
 	return func(ctx context.Context) ([]Script, error) {
 		made, err := scripts(ctx)
+		made = slices.Clone(made) // the next round may be given the same ones
 		for i := range made {
 			first := made[i].Check
 			made[i].Check = func(status int, body []byte) error {

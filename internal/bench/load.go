@@ -34,6 +34,9 @@ type Sample struct {
 // Rate is in requests per second.
 func (s Sample) Rate() float64 { return float64(s.Requests) / s.Window.Seconds() }
 
+// cost is the server's processor time for each request, in microseconds.
+func (s Sample) cost() float64 { return float64(s.CPU.Nanoseconds()) / 1e3 / float64(s.Requests) }
+
 // Percentile returns the latency that p percent of the requests did not exceed.
 func (s Sample) Percentile(p int) time.Duration {
 	if len(s.latency) == 0 {
@@ -69,6 +72,8 @@ func (c *connection) exchange(request []byte) (status int, body []byte, err erro
 // Drive loads the server behind the process with one connection for each script, closed loop. After a warm-up of a
 // tenth it counts what is answered within the window. The first wrong answer ends the round with an error.
 func Drive(ctx context.Context, server *process, scripts []Script, window time.Duration) (Sample, error) {
+	begin := time.Now().Add(window / 10)
+	end := begin.Add(window)
 	connections := make([]*connection, len(scripts))
 	for i := range scripts {
 		conn, err := dial(server.address)
@@ -76,13 +81,19 @@ func Drive(ctx context.Context, server *process, scripts []Script, window time.D
 			return Sample{}, err
 		}
 		defer conn.Close()
+		if err := conn.SetDeadline(end.Add(answerLimit)); err != nil {
+			return Sample{}, err
+		}
 		connections[i] = conn
 	}
 
-	begin := time.Now().Add(window / 10)
-	end := begin.Add(window)
 	latencies := make([][]time.Duration, len(scripts))
 	work, ctx := errgroup.WithContext(ctx)
+	defer context.AfterFunc(ctx, func() { // the first error ends the exchanges of all
+		for _, conn := range connections {
+			conn.Close()
+		}
+	})()
 	for i, conn := range connections {
 		work.Go(func() error {
 			var err error
@@ -110,9 +121,6 @@ func Drive(ctx context.Context, server *process, scripts []Script, window time.D
 // follow runs the script until the end and returns the latencies of what was answered between begin and end. The last
 // request is always waited for, so that the script knows what the server holds.
 func (c *connection) follow(script Script, begin, end time.Time) ([]time.Duration, error) {
-	if err := c.SetDeadline(end.Add(answerLimit)); err != nil {
-		return nil, err
-	}
 	var latencies []time.Duration
 	for start := time.Now(); start.Before(end); {
 		status, body, err := c.exchange(script.Next())

@@ -25,6 +25,7 @@ func (e *Env) compareBare(ctx context.Context, operation string, kind bare, scri
 		}
 		sides[i] = side{server, same(e.Connections, script)}
 	}
-	ratio, first, second, err := e.compare(ctx, sides[0], sides[1])
-	return []Result{{Operation: operation, Unit: "x", Figure: ratio, Rekey: first, Bare: second}}, err
+	result, err := e.compare(ctx, sides[0], sides[1])
+	result.Operation = operation
+	return []Result{result}, err
 }

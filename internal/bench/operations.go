@@ -9,7 +9,8 @@ import (
 	"strings"
 )
 
-// against compares the scripts on a rekey server with a bare server of the kind that gets the request.
+// against compares the scripts on a rekey server with a bare server of the kind. That one gets the request, which is one
+// of those that rekey gets, so that both parse the same bytes.
 func (e *Env) against(ctx context.Context, subject side, kind bare, request []byte) (Result, error) {
 	server, err := e.startBare(ctx, kind)
 	if err != nil {
@@ -20,13 +21,16 @@ func (e *Env) against(ctx context.Context, subject side, kind bare, request []by
 		wanted = nil // every signature is another one
 	}
 	reference := side{server, same(e.Connections, fixed(request, kind.status, wanted))}
-	ratio, measured, bare, err := e.compare(ctx, subject, reference)
-	return Result{Unit: "x", Figure: ratio, Rekey: measured, Bare: bare}, err
+	return e.compare(ctx, subject, reference)
 }
 
 // measureRead: each of 16 hosts reads its variable; afterwards the audit file must hold a record for each read.
 func measureRead(ctx context.Context, e *Env) ([]Result, error) {
 	c, err := e.startClients(ctx)
+	if err != nil {
+		return nil, err
+	}
+	token, err := c.login(ctx, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +50,8 @@ func measureRead(ctx context.Context, e *Env) ([]Result, error) {
 		answered[i]++
 		return nil
 	})}
-	result, err := e.against(ctx, subject, bare{barePlain, http.StatusOK, []byte(value)}, render("GET", "/", "", ""))
+	result, err := e.against(ctx, subject, bare{barePlain, http.StatusOK, []byte(value)},
+		render("GET", secretPath(clientVariable(0)), token, ""))
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +94,8 @@ func measureAuthenticate(ctx context.Context, e *Env) ([]Result, error) {
 		}
 		return nil
 	})}
-	result, err := e.against(ctx, subject, bare{bareSign, http.StatusOK, sample}, render("POST", "/", "", c.keys[0]))
+	result, err := e.against(ctx, subject, bare{bareSign, http.StatusOK, sample},
+		render("POST", authenticatePath("host/"+clientHost(0)), "", c.keys[0]))
 	result.Operation, result.AtLeast = "authenticate with an API key, against a server that signs with Ed25519", 0.5
 	return []Result{result}, err
 }
@@ -100,10 +106,14 @@ func measureWrite(ctx context.Context, e *Env) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	token, err := c.login(ctx, 0)
+	if err != nil {
+		return nil, err
+	}
 	written := make([]string, e.Connections)
 	value := strings.Repeat("s", 32)
 	result, err := e.against(ctx, side{c.process, c.writeScripts(written)}, bare{kind: bareDurable, status: http.StatusCreated},
-		render("POST", "/", "", value))
+		render("POST", secretPath(clientVariable(0)), token, value))
 	if err != nil {
 		return nil, err
 	}
@@ -126,8 +136,7 @@ func measureRotate(ctx context.Context, e *Env) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	key := []byte(c.keys[0])
-	result, err := e.against(ctx, side{c.process, c.rotateScripts}, bare{bareDurable, http.StatusOK, key}, render("PUT", "/", "", ""))
+	result, err := e.against(ctx, side{c.process, c.rotateScripts}, bare{bareDurable, http.StatusOK, []byte(c.keys[0])}, c.rotation(0))
 	if err != nil {
 		return nil, err
 	}
@@ -177,7 +186,7 @@ func measureList(ctx context.Context, e *Env) ([]Result, error) {
 		}
 		return same(e.Connections, fixed(render("GET", path, token, ""), http.StatusOK, page))(ctx)
 	}
-	result, err := e.against(ctx, side{r.process, scripts}, bare{barePlain, http.StatusOK, page}, render("GET", "/", "", ""))
+	result, err := e.against(ctx, side{r.process, scripts}, bare{barePlain, http.StatusOK, page}, render("GET", path, token, ""))
 	result.Operation, result.AtLeast = "list 100 of 10,000 visible resources as JSON", 0.1
 	result.Note = fmt.Sprintf("%d bytes", len(page))
 	return []Result{result}, err
@@ -199,11 +208,16 @@ func measureCheck(ctx context.Context, e *Env) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	token, err := c.login(ctx, 0)
+	if err != nil {
+		return nil, err
+	}
 	path := func(i int) string {
 		return "/resources/" + account + "/variable/" + url.PathEscape(clientVariable(i)) + "?check=true&privilege=execute"
 	}
 	scripts := c.fixedScripts("GET", path, http.StatusNoContent, nil)
-	result, err := e.against(ctx, side{c.process, scripts}, bare{kind: barePlain, status: http.StatusNoContent}, render("GET", "/", "", ""))
+	result, err := e.against(ctx, side{c.process, scripts}, bare{kind: barePlain, status: http.StatusNoContent},
+		render("GET", path(0), token, ""))
 	result.Operation, result.AtLeast = "check one permission", 0.6
 	return []Result{result}, err
 }

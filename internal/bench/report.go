@@ -114,7 +114,7 @@ func (r Report) Missed() []Result {
 	return missed
 }
 
-var heads = []string{"operation", "figure", "spread", "wanted", "", "rekey/s", "bare/s", "rekey p50, p99 ms", "bare p50, p99 ms", "rekey, bare CPU µs"}
+var heads = []string{"operation", "figure", "spread", "wanted", "", "by CPU", "rekey/s", "bare/s", "rekey p50, p99 ms", "bare p50, p99 ms", "rekey, bare CPU µs"}
 
 // cells are the texts of one line of the table, under the heads.
 func (r Result) cells() []string {
@@ -135,9 +135,9 @@ func (r Result) cells() []string {
 	f := r.Figure
 	cells := []string{operation, fmt.Sprintf("%.3g %s", f.Median, r.Unit), fmt.Sprintf("%.3g - %.3g", f.Low, f.High), wanted, verdict}
 	if r.Rekey == nil || r.Bare == nil {
-		return append(cells, "", "", "", "", "")
+		return append(cells, "", "", "", "", "", "")
 	}
-	return append(cells, fmt.Sprintf("%.0f", r.Rekey.Rate), fmt.Sprintf("%.0f", r.Bare.Rate),
+	return append(cells, fmt.Sprintf("%.3g x", r.ByCPU), fmt.Sprintf("%.0f", r.Rekey.Rate), fmt.Sprintf("%.0f", r.Bare.Rate),
 		fmt.Sprintf("%.2f, %.2f", r.Rekey.P50, r.Rekey.P99), fmt.Sprintf("%.2f, %.2f", r.Bare.P50, r.Bare.P99),
 		fmt.Sprintf("%.1f, %.1f", r.Rekey.CPU, r.Bare.CPU))
 }
@@ -149,7 +149,14 @@ func (r Report) WriteTable(w io.Writer) error {
 	for _, result := range r.Results {
 		fmt.Fprintln(table, strings.Join(result.cells(), "\t"))
 	}
+	if r.Shrink != 1 {
+		fmt.Fprintln(table, r.shrunk())
+	}
 	return table.Flush()
+}
+
+func (r Report) shrunk() string {
+	return fmt.Sprintf("A quick run: accounts were %d times smaller than their rows say.", r.Shrink)
 }
 
 // WriteMarkdown writes the results, and what they were measured on, for docs/performance.md.
@@ -163,7 +170,7 @@ func (r Report) WriteMarkdown(w io.Writer) error {
 		r.Made.Format(time.DateOnly), r.Machine.CPU, r.Machine.Cores, r.Machine.Kernel, r.Machine.Go, r.Machine.FileSystem,
 		r.Connections, r.Rounds, r.Seconds)
 	if r.Shrink != 1 {
-		fmt.Fprintf(&text, "A quick run: accounts were %d times smaller than their rows say.\n", r.Shrink)
+		fmt.Fprintln(&text, r.shrunk())
 	}
 	_, err := io.WriteString(w, text.String())
 	return err

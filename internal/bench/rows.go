@@ -36,8 +36,9 @@ type Result struct {
 	Operation string  `json:"operation"`
 	Unit      string  `json:"unit"` // "x" for a ratio, "s" or "MB" (10^6 bytes)
 	Figure    Spread  `json:"figure"`
-	AtLeast   float64 `json:"at_least,omitempty"` // threshold, if not 0
-	AtMost    float64 `json:"at_most,omitempty"`  // threshold, if not 0
+	AtLeast   float64 `json:"at_least,omitempty"`     // threshold, if not 0
+	AtMost    float64 `json:"at_most,omitempty"`      // threshold, if not 0
+	ByCPU     float64 `json:"ratio_by_cpu,omitempty"` // the ratio by the servers' processor time for each request
 	Rekey     *Side   `json:"rekey,omitempty"`
 	Bare      *Side   `json:"bare,omitempty"`
 	Note      string  `json:"note,omitempty"`
@@ -142,6 +143,6 @@ func NewEnv(dir string) (*Env, error) {
 		return nil, err
 	}
 	return &Env{
-		Dir: dir, Cores: cores, Connections: 16, Rounds: 5, Duration: 2 * time.Second, Shrink: 1, Progress: io.Discard,
+		Dir: dir, Cores: cores, Connections: 16, Rounds: 15, Duration: 700 * time.Millisecond, Shrink: 1, Progress: io.Discard,
 	}, nil
 }
