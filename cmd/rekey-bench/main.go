@@ -111,8 +111,10 @@ func run() error {
 	if reportErr != nil {
 		return reportErr
 	}
-	if tableErr := report.WriteTable(os.Stdout); tableErr != nil {
-		return tableErr
+	if len(results) > 0 {
+		if tableErr := report.WriteTable(os.Stdout); tableErr != nil {
+			return tableErr
+		}
 	}
 	if err != nil {
 		return err

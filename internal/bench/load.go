@@ -88,8 +88,8 @@ func Drive(ctx context.Context, server *process, scripts []Script, window time.D
 	}
 
 	latencies := make([][]time.Duration, len(scripts))
-	work, ctx := errgroup.WithContext(ctx)
-	defer context.AfterFunc(ctx, func() { // the first error ends the exchanges of all
+	work, workCtx := errgroup.WithContext(ctx)
+	defer context.AfterFunc(workCtx, func() { // the first error ends the exchanges of all
 		for _, conn := range connections {
 			conn.Close()
 		}
@@ -103,10 +103,14 @@ func Drive(ctx context.Context, server *process, scripts []Script, window time.D
 	}
 	sample := Sample{Window: window}
 	work.Go(func() (err error) {
-		sample.CPU, err = server.cpuBetween(ctx, begin, end)
+		sample.CPU, err = server.cpuBetween(workCtx, begin, end)
 		return err
 	})
-	if err := work.Wait(); err != nil {
+	err := work.Wait()
+	if ctx.Err() != nil { // asked to stop: what the closed connections report is no news
+		return Sample{}, context.Cause(ctx)
+	}
+	if err != nil {
 		return Sample{}, err
 	}
 	sample.latency = slices.Concat(latencies...)
