@@ -43,12 +43,12 @@ func Main() int {
 	root := command()
 	started := false
 	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	switch {
 	case err == nil:
 		return exitOK
 	case !started:
-		fmt.Fprintf(os.Stderr, "error: %v: see `rekey --help`\n", err)
+		fmt.Fprintf(os.Stderr, "error: %v: see `%s --help`\n", err, cmd.CommandPath())
 		return exitUsage
 	}
 	printError(os.Stderr, err)

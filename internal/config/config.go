@@ -37,6 +37,7 @@ type Config struct {
 	SecretVersions       int
 	PolicyVersions       int
 	UsersInRootOnly      bool
+	Passwords            map[string]secret.Bytes // by user id in upper case, with _ for all but letters and digits
 	LogLevel             slog.Level
 	LogFormat            string // text or json
 	Audit                string // stdout or file:PATH

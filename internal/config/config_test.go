@@ -95,7 +95,7 @@ telemetry_enabled: true
 	loaded, err := config.Load(config.Sources{File: file, Environ: []string{
 		"REKEY_DATA_DIR=/srv/rekey", "CONJUR_DATA_KEY=" + key, "SECRETS_VERSION_LIMIT=3", "POLICIES_VERSION_LIMIT=4",
 		"CONJUR_USERS_IN_ROOT_POLICY_ONLY=true", "CONJUR_LOG_LEVEL=WARN", "REKEY_LOG_FORMAT=json", "REKEY_AUDIT=file:/var/log/audit",
-		"REKEY_LISTEN=[::1]:0", "REKEY_ACCOUNT=demo", "REKEY_LISTN=x", "CONJUR_AUTHENTICATORS=authn-jwt/ci",
+		"REKEY_LISTEN=[::1]:0", "REKEY_ACCOUNT=demo", "REKEY_LISTN=x", "CONJUR_PASSWORD_ALICE=Hunter2", "CONJUR_AUTHENTICATORS=authn-jwt/ci",
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -105,6 +105,9 @@ telemetry_enabled: true
 	want := "[10.0.0.0/8 ::1/128] false 0 /srv/rekey /srv/rekey/root.key 3 4 true true json file:/var/log/audit [::1]:0 demo 44\n"
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if password := loaded.Passwords["ALICE"]; password.RevealString() != "Hunter2" || len(loaded.Passwords) != 1 {
+		t.Errorf("passwords %v", loaded.Passwords)
 	}
 	for _, want := range []string{"line 7: telemetry_enabled", "REKEY_LISTN is not a setting", "CONJUR_AUTHENTICATORS has no effect"} {
 		if !strings.Contains(strings.Join(loaded.Warnings, "\n"), want) {

@@ -46,5 +46,12 @@ This page is made from the table in the program: ` + "`go test ./internal/config
 			page.WriteString("Read by the server only.\n")
 		}
 	}
+	page.WriteString(`
+## Passwords of users
+
+An environment variable ` + "`CONJUR_PASSWORD_ALICE`" + ` sets the password of user ` + "`alice`" + ` whenever a policy that declares
+that user is loaded; the user's id is in upper case, with an underscore for each character that is neither
+a letter nor a digit.
+`)
 	return page.String()
 }

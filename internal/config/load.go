@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"rekey/internal/secret"
 )
 
 // Sources are what a configuration is read from. Flags win over the environment,
@@ -80,6 +82,7 @@ func load(src Sources, local bool) (*Loaded, error) {
 		}
 		loaded.Values = append(loaded.Values, Value{Setting: s, Source: got.source})
 	}
+	loaded.Passwords = passwords(env)
 	problems = append(problems, loaded.finish(local)...)
 	loaded.Warnings = append(loaded.Warnings, unusedEnvironment(env, settings)...)
 	if len(problems) > 0 {
@@ -166,6 +169,17 @@ func firstSet(env map[string]string, names ...string) given {
 		}
 	}
 	return given{}
+}
+
+// passwords are those for users that policies declare: CONJUR_PASSWORD_ALICE=...
+func passwords(env map[string]string) map[string]secret.Bytes {
+	found := map[string]secret.Bytes{}
+	for name, value := range env {
+		if id, ok := strings.CutPrefix(name, "CONJUR_PASSWORD_"); ok {
+			found[id] = secret.FromString(value)
+		}
+	}
+	return found
 }
 
 // unusedEnvironment finds variables that look like settings and are none.
