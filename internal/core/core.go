@@ -1,0 +1,169 @@
+// Package core has the use cases: authorize -> plan -> commit -> audit. HTTP, the
+// UI, rotation and local commands all go through here; nothing else decides who may
+// do what.
+//
+// It promises: a change that was answered with success is durable; an answer reflects
+// every change that was acknowledged before the request began; no secret leaves
+// before its audit record has been written; a refused request changes nothing. It
+// keeps the graph equal to the store: every change is a set that is committed first
+// and applied then. It imports policy, rbac, store, audit, seal, token and the rooms
+// below.
+package core
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"rekey/internal/audit"
+	"rekey/internal/fault"
+	"rekey/internal/rbac"
+	"rekey/internal/row"
+	"rekey/internal/seal"
+	"rekey/internal/store"
+	"rekey/internal/token"
+)
+
+// Config is what an operator may set of the use cases' behaviour.
+type Config struct {
+	UserTokenTTL    time.Duration     // at most 5 h
+	HostTokenTTL    time.Duration     // at most 5 h
+	APIKeyDefault   bool              // hosts without annotation authn/api-key get a key; else they are refused
+	SecretVersions  int               // versions kept of a value
+	PolicyVersions  int               // versions kept of a policy
+	UsersInRootOnly bool              // users may only be created in the root policy
+	Passwords       map[string]string // by user id: set whenever a policy that declares the user is loaded
+	CacheBytes      int               // most memory for sealed values; 0 for the default
+}
+
+// Default is what holds where the operator says nothing.
+func Default() Config {
+	return Config{
+		UserTokenTTL:   8 * time.Minute,
+		HostTokenTTL:   8 * time.Minute,
+		APIKeyDefault:  true,
+		SecretVersions: 20,
+		PolicyVersions: 20,
+		CacheBytes:     64 << 20,
+	}
+}
+
+// Options are the dependencies of a Core. All are required.
+type Options struct {
+	Store   store.Store
+	Audit   *audit.Log
+	RootKey *seal.Root
+	Config  Config
+	Now     func() time.Time
+	Rand    io.Reader
+	Log     *slog.Logger
+}
+
+// Core is the one value behind all doors. It is safe for concurrent use.
+type Core struct {
+	store     store.Store
+	committer *store.Committer
+	ring      *seal.Keyring
+	audit     *audit.Log
+	config    Config
+	clock     func() time.Time
+	rand      io.Reader
+	log       *slog.Logger
+
+	mu    sync.RWMutex // guards graph
+	graph *rbac.Graph
+
+	structure gate  // at most one planner of roles, resources and edges
+	rows      locks // at most one writer of a secret or a credential
+
+	values    *values
+	tokenKeys *token.Keys
+	verifier  *token.Verifier
+	signers   atomic.Pointer[map[string]*token.Key] // by account
+	bcrypt    chan struct{}                         // bounds the cores that password checks may take
+
+	background sync.WaitGroup
+}
+
+// Open loads everything that the store has. A root key that is not the one by which
+// the store was sealed is refused, by name.
+func Open(ctx context.Context, o Options) (*Core, error) {
+	values, err := newValues(o.Config.CacheBytes)
+	if err != nil {
+		return nil, err
+	}
+	c := &Core{
+		store: o.Store, audit: o.Audit, config: o.Config, clock: o.Now, rand: o.Rand, log: o.Log,
+		graph:     rbac.New(),
+		structure: newGate(),
+		values:    values,
+		bcrypt:    make(chan struct{}, passwordChecks),
+	}
+	c.committer = store.NewCommitter(o.Store, c.apply)
+	if c.ring, err = openRing(ctx, o, c.committer); err != nil {
+		return nil, err
+	}
+	if err := o.Store.Load(ctx, c.graph.Add); err != nil {
+		return nil, fault.Wrap(err, "the store cannot be loaded")
+	}
+	c.tokenKeys = &token.Keys{}
+	c.verifier = token.NewVerifier(c.tokenKeys)
+	if err := c.refreshSigners(); err != nil {
+		return nil, err
+	}
+	c.background.Go(c.buildSearch)
+	return c, nil
+}
+
+// Close waits for running commits. The store stays open: it is the caller's.
+func (c *Core) Close() error {
+	c.committer.Close()
+	c.background.Wait()
+	return nil
+}
+
+// now is the time as rows keep it.
+func (c *Core) now() time.Time { return c.clock().UTC().Truncate(time.Millisecond) }
+
+// apply takes sets that have become durable into memory, before anybody is told.
+func (c *Core) apply(sets []*row.Set) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	signing := false
+	for _, set := range sets {
+		if err := c.graph.Apply(set); err != nil {
+			// Answers from this graph would no longer be what is durable.
+			panic("rekey: " + err.Error())
+		}
+		for _, change := range set.Changes {
+			switch change.Row.(type) {
+			case row.SigningKey, row.Account:
+				signing = true
+			}
+		}
+	}
+	if signing {
+		if err := c.refreshSigners(); err != nil {
+			panic("rekey: " + err.Error())
+		}
+	}
+}
+
+// buildSearch makes the search index, beside the first requests. It is built from a
+// graph that is only read; a change that slips in between makes it start again.
+func (c *Core) buildSearch() {
+	for {
+		c.mu.RLock()
+		built := c.graph.NewSearch()
+		c.mu.RUnlock()
+		c.mu.Lock()
+		done := c.graph.UseSearch(built)
+		c.mu.Unlock()
+		if done {
+			return
+		}
+	}
+}
