@@ -131,6 +131,7 @@ func (rs routing) find(e *exchange) (*ready, credential) {
 		if row.selector != "" && !e.query.has(row.selector) {
 			continue
 		}
+		e.path = captures{} // nothing may be left of a row that fitted in part
 		if match(row.parts, path, &e.path) {
 			return row, row.credential
 		}

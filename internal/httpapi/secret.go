@@ -83,14 +83,16 @@ func (a *api) readSecrets(e *exchange) error {
 	if err != nil {
 		return err
 	}
-	encode := appendPlain
-	if strings.EqualFold(header(e.r, "Accept-Encoding"), "base64") {
+	encode, encoded := appendPlain, strings.EqualFold(header(e.r, "Accept-Encoding"), "base64")
+	if encoded {
 		encode = appendMIME
-		e.w.Header()["Content-Encoding"] = base64Encoding
 	}
 	body, err := appendValues(ids, values, encode)
 	if err != nil {
 		return err
+	}
+	if encoded {
+		e.w.Header()["Content-Encoding"] = base64Encoding
 	}
 	err = e.confide(http.StatusOK, typeJSON, body)
 	clear(body)
