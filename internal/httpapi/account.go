@@ -61,12 +61,6 @@ func (e *exchange) accountName() (string, error) {
 			name = sent
 		}
 	}
-	if name == "" {
-		return "", fault.New(fault.Argument, "The name of the account is missing: send it as id=NAME")
-	}
-	if strings.IndexByte(name, 0) >= 0 {
-		return "", fault.New(fault.Argument, "string contains null byte")
-	}
 	return name, nil
 }
 

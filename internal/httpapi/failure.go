@@ -78,22 +78,18 @@ func failureOf(err error, v2 bool) failure {
 	return f
 }
 
-// sentence is the message for the client. A missing or existing record describes
-// itself where the error has no words of its own.
+// sentence is the message for the client, to the letter what clients know. A missing
+// or existing record describes itself where the error has no words of its own.
 func sentence(e *fault.Error) string {
-	text := e.Message
-	if text == "" && e.ID != "" {
+	if e.Message == "" && e.ID != "" {
 		switch e.Kind {
 		case fault.NotFound:
-			text = recordNotFound(e.ID)
+			return recordNotFound(e.ID)
 		case fault.Conflict:
-			text = e.Target + ` "` + e.ID + `" already exists`
+			return e.Target + ` "` + e.ID + `" already exists`
 		}
 	}
-	if e.Advice == "" {
-		return text
-	}
-	return strings.TrimSuffix(text, ".") + ". " + e.Advice
+	return e.Message
 }
 
 // recordNotFound describes a missing record by its id, of which parts may be missing.
@@ -110,7 +106,8 @@ func recordNotFound(id string) string {
 	return name + " '" + identifier + "' not found in account '" + account + "'"
 }
 
-// envelope is the error object of the protocol's first version.
+// envelope is the error object of the protocol's first version. Advice goes beside the
+// message, which stays what clients know.
 func envelope(e *fault.Error, code, text string) []byte {
 	b := make([]byte, 0, 256)
 	b = append(b, `{"error":{"code":"`...)
@@ -142,6 +139,10 @@ func envelope(e *fault.Error, code, text string) []byte {
 		b = append(b, '}')
 	default:
 		b = appendString(b, text)
+	}
+	if e.Advice != "" {
+		b = append(b, `,"advice":`...)
+		b = appendString(b, e.Advice)
 	}
 	return append(b, `}}`...)
 }

@@ -33,13 +33,16 @@ type Options struct {
 	// TrustedProxies may speak for other addresses in X-Forwarded-For; loopback
 	// always may.
 	TrustedProxies []netip.Prefix
+	// ListLimit is the longest page of resources; 0 for no limit.
+	ListLimit int
 }
 
 type api struct {
-	core    *core.Core
-	log     *slog.Logger
-	proxies []netip.Prefix
-	routes  routing
+	core      *core.Core
+	log       *slog.Logger
+	proxies   []netip.Prefix
+	listLimit int
+	routes    routing
 }
 
 // New is the handler of the whole API. It is safe for concurrent use and follows the
@@ -49,7 +52,7 @@ func New(c *core.Core, opts Options) http.Handler {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &api{core: c, log: log, proxies: opts.TrustedProxies, routes: newRouting(routes)}
+	return &api{core: c, log: log, proxies: opts.TrustedProxies, listLimit: opts.ListLimit, routes: newRouting(routes)}
 }
 
 // ServeHTTP answers one request. The order of the steps is part of the protocol.
@@ -114,13 +117,14 @@ func (a *api) admit(e *exchange, rule credential) (done bool, err error) {
 	if authorization := header(e.r, "Authorization"); authorization != "" {
 		caller, present, err := a.core.Token(e.origin, authorization)
 		switch {
+		case !present: // another scheme, for the action to read
 		case fault.Is(err, fault.Unauthenticated):
 			return true, e.filtered(http.StatusUnauthorized, message(err))
 		case fault.Is(err, fault.Forbidden):
 			return true, e.filtered(http.StatusForbidden, message(err))
 		case err != nil:
 			return true, err
-		case present:
+		default:
 			e.caller, e.hasToken = caller, true
 			return false, nil
 		}

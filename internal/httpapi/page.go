@@ -18,12 +18,19 @@ func badOffset() error {
 	return fault.New(fault.Invalid, "'offset' contains an invalid value. 'offset' must be an integer greater than or equal to 0.")
 }
 
+// wholeList is a limit that clients send when they want everything: it may exceed the
+// longest page.
+const wholeList = 10000
+
 // resourcePage reads limit and offset of a list of resources: plain decimal digits
-// only. A limit of 0 means that none is given.
-func (q query) resourcePage() (limit, offset int, err error) {
+// only. Without either, the limit is the longest page; 0 means that there is none.
+func (q query) resourcePage(longest int) (limit, offset int, err error) {
 	if text, ok := q.lookup("limit"); ok {
 		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || strconv.Itoa(limit) != text {
 			return 0, 0, badLimit()
+		}
+		if longest > 0 && limit > longest && limit != wholeList {
+			return 0, 0, fault.New(fault.Invalid, "'Limit' parameter must not exceed %d", longest)
 		}
 	}
 	if text, ok := q.lookup("offset"); ok {
@@ -33,6 +40,9 @@ func (q query) resourcePage() (limit, offset int, err error) {
 		if limit == 0 {
 			limit = defaultLimit
 		}
+	}
+	if limit == 0 {
+		limit = longest
 	}
 	return limit, offset, nil
 }

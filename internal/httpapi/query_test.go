@@ -102,12 +102,33 @@ func TestResourcePage(t *testing.T) {
 	}
 	for _, c := range cases {
 		q, _ := parseQuery(nil, c.raw)
-		limit, offset, err := q.resourcePage()
+		limit, offset, err := q.resourcePage(0)
 		if (err == nil) != c.ok || limit != c.limit && c.ok || offset != c.offset && c.ok {
 			t.Errorf("%q: %d %d %v", c.raw, limit, offset, err)
 		}
 		if err != nil && !fault.Is(err, fault.Invalid) {
 			t.Errorf("%q: %v", c.raw, err)
+		}
+	}
+}
+
+func TestResourcePageIsBounded(t *testing.T) {
+	for raw, want := range map[string]int{
+		"":              1000,
+		"offset=3":      10,
+		"limit=1000":    1000,
+		"limit=10000":   10000, // what clients send for "all"
+		"limit=1001":    -1,
+		"limit=1000000": -1,
+	} {
+		q, _ := parseQuery(nil, raw)
+		limit, _, err := q.resourcePage(1000)
+		if want < 0 {
+			if !fault.Is(err, fault.Invalid) || err.Error() != "'Limit' parameter must not exceed 1000" {
+				t.Errorf("%q: %v", raw, err)
+			}
+		} else if err != nil || limit != want {
+			t.Errorf("%q: %d %v", raw, limit, err)
 		}
 	}
 }

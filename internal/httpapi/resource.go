@@ -28,11 +28,16 @@ func (a *api) listResources(e *exchange) error {
 	if q.ActAs == "" {
 		q.ActAs = e.query.get("acting_as")
 	}
+	counted := e.query.get("count") == "true"
+	longest := a.listLimit
+	if counted {
+		longest = 0
+	}
 	var err error
-	if q.Limit, q.Offset, err = e.query.resourcePage(); err != nil {
+	if q.Limit, q.Offset, err = e.query.resourcePage(longest); err != nil {
 		return err
 	}
-	if e.query.get("count") == "true" {
+	if counted {
 		n, err := a.core.CountResources(e.r.Context(), e.caller, q)
 		if err != nil {
 			return err
