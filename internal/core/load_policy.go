@@ -18,6 +18,16 @@ import (
 	"rekey/internal/secret"
 )
 
+// Mode is how a policy text changes what is there.
+type Mode = policy.Mode
+
+// The modes.
+const (
+	Add     = policy.Add     // create only
+	Modify  = policy.Modify  // create, update, and remove what the text says
+	Replace = policy.Replace // make the rows that the policy declared equal to the text
+)
+
 // Loaded is the result of a policy load.
 type Loaded struct {
 	Version  int
