@@ -66,3 +66,25 @@ func (g *Graph) Ascend(prefix string, visit func(*Resource) bool) {
 		return strings.HasPrefix(string(x.ID), prefix) && visit(x)
 	})
 }
+
+// Kinds returns the kinds of resources that an account has, in byte order. It takes a
+// step for each kind, not for each resource.
+func (g *Graph) Kinds(account string) []string {
+	var kinds []string
+	from, end := &Resource{}, account+":"
+	from.ID = ident.ID(end)
+	for {
+		var next *Resource
+		g.ordered.Ascend(from, func(x *Resource) bool {
+			next = x
+			return false
+		})
+		if next == nil || !strings.HasPrefix(string(next.ID), end) {
+			return kinds
+		}
+		kind := next.ID.Kind()
+		kinds = append(kinds, kind)
+		from = &Resource{}
+		from.ID = ident.ID(end + kind + ";") // ';' follows ':'
+	}
+}

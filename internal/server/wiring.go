@@ -47,7 +47,7 @@ func Open(ctx context.Context, cfg config.Config, auditOut io.Writer, log *slog.
 		return nil, errors.Join(err, records.Close())
 	}
 	useCases, err := core.Open(ctx, core.Options{
-		Store: rows, Audit: records, RootKey: root, RootKeyName: cfg.DataKeyName, Config: coreConfig(&cfg),
+		Store: rows, Audit: records, RootKey: root, Config: coreConfig(&cfg),
 		Now: time.Now, Rand: rand.Reader, Log: log,
 	})
 	if err != nil {

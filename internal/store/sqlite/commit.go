@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"rekey/internal/fault"
 	"rekey/internal/row"
 	"rekey/internal/store"
 )
@@ -121,6 +122,8 @@ func (s *Store) write(change row.Change) (refused, err error) {
 		if n == 0 && t != secrets && t != policyVersions {
 			refused = changed("%s does not exist", describe(change.Row))
 		}
+	default:
+		refused = fault.New(fault.Internal, "there is no operation %d on rows", change.Op)
 	}
 	if err != nil {
 		return nil, err

@@ -80,7 +80,11 @@ func (c *conn) query(visit func([]driver.Value) error, sql string, args ...drive
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
+	defer func() {
+		if closeErr := rows.Close(); err == nil {
+			err = closeErr // otherwise it is the same one again
+		}
+	}()
 	values := make([]driver.Value, len(rows.Columns()))
 	for {
 		switch err := rows.Next(values); err {

@@ -25,8 +25,9 @@ func (s *Store) Load(ctx context.Context, visit func(row.Row) error) (err error)
 		return s.failure(err, "loading")
 	}
 	defer func() {
-		_, endErr := reader.exec("ROLLBACK")
-		err = errors.Join(err, s.failure(endErr, "loading"))
+		if _, endErr := reader.exec("ROLLBACK"); endErr != nil {
+			err = errors.Join(err, s.failure(endErr, "loading"))
+		}
 	}()
 	for _, t := range loaded {
 		if err := s.loadTable(ctx, reader, t, visit); err != nil {

@@ -9,7 +9,7 @@ import (
 )
 
 // oldestSQLite is the oldest version of the library that the tests have run with.
-const oldestSQLite = "3.54.1"
+const oldestSQLite = "3.53.4"
 
 // The settings of the connections. A commit is synced to the disk (synchronous=FULL);
 // the log is moved into the database every 16 MiB, so that a page that many commits
@@ -61,7 +61,7 @@ func (c *conn) verify() error {
 	return nil
 }
 
-// older compares versions of the form 3.54.1.
+// older compares versions of the form 3.53.4.
 func older(a, b string) bool {
 	as, bs := strings.Split(a, "."), strings.Split(b, ".")
 	for i := range min(len(as), len(bs)) {

@@ -98,6 +98,9 @@ func (s *Store) borrow(ctx context.Context) (*conn, error) {
 	if s.isClosed() {
 		return nil, store.ErrClosed
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	select {
 	case reader := <-s.free:
 		return reader, nil

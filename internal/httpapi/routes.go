@@ -1,0 +1,146 @@
+package httpapi
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// credential says what a request must prove before it is routed.
+type credential uint8
+
+const (
+	token    credential = iota // an access token
+	optional                   // a valid access token or none; the action asks for what it needs
+	none                       // nothing: an Authorization header is not even read
+)
+
+// Limits of bodies, in bytes. A route without one ignores the body.
+const (
+	noBody     = 0
+	keyBody    = 8 << 10 // passwords and API keys
+	jsonBody   = 1 << 20
+	secretBody = 20<<20 + 1
+	policyBody = 64 << 20
+)
+
+// route is one row of the table.
+type route struct {
+	method     string
+	pattern    string // placeholders are those of path.go; ?key asks for a query parameter of that name
+	credential credential
+	body       int64
+	handle     func(*api, *exchange) error
+}
+
+// routes is the whole surface. The first row that fits wins. Whatever fits none is
+// unknown: 401 without a token, 404 with one.
+var routes = []route{
+	{"GET", "/", none, noBody, (*api).status},
+	{"GET", "/heartbeat", none, noBody, (*api).beat},
+	{"GET", "/css/status-page.css", none, noBody, (*api).styleSheet},
+	{"GET", "/whoami", token, noBody, (*api).whoAmI},
+
+	{"GET", "/accounts", token, noBody, (*api).listAccounts},
+	{"POST", "/accounts", token, jsonBody, (*api).createAccount},
+	{"DELETE", "/accounts/:id", token, noBody, (*api).deleteAccount},
+
+	{"GET", "/authn/:account/login", optional, noBody, (*api).login},
+	{"GET", "/authn/:service/:account/login", optional, noBody, (*api).login},
+	{"POST", "/authn/:account/:id/authenticate", none, keyBody, (*api).authenticate},
+	{"POST", "/authn/:service/:account/:id/authenticate", none, keyBody, (*api).authenticate},
+	{"POST", "/:authenticator/:account/:id/authenticate", none, noBody, (*api).authenticateElsewhere},
+	{"POST", "/:authenticator/:service/:account/:id/authenticate", none, noBody, (*api).authenticateElsewhere},
+	{"PUT", "/authn/:account/password", optional, keyBody, (*api).changePassword},
+	{"PUT", "/:authenticator/:account/api_key", optional, noBody, (*api).rotateKey},
+	{"GET", "/:authenticator/:account/api_key", optional, noBody, (*api).keyRotatedAt},
+	{"GET", "/authn/:account/status", token, noBody, (*api).authenticatorStatus},
+
+	{"GET", "/roles/:account/:role_kind/*id?graph", token, noBody, (*api).roleGraph},
+	{"GET", "/roles/:account/:role_kind/*id?all", token, noBody, (*api).allRoles},
+	{"GET", "/roles/:account/:role_kind/*id?memberships", token, noBody, (*api).memberships},
+	{"GET", "/roles/:account/:role_kind/*id?members", token, noBody, (*api).members},
+	{"GET", "/roles/:account/:role_kind/*id", token, noBody, (*api).showRole},
+	{"POST", "/roles/:account/:role_kind/*id?members", token, noBody, (*api).addMember},
+	{"DELETE", "/roles/:account/:role_kind/*id?members", token, noBody, (*api).removeMember},
+
+	{"GET", "/resources", token, noBody, (*api).listResources},
+	{"GET", "/resources/:account", token, noBody, (*api).listResources},
+	{"GET", "/resources/:account/:resource_kind", token, noBody, (*api).listResources},
+	{"GET", "/resources/:account/:resource_kind/*id?check", token, noBody, (*api).check},
+	{"GET", "/resources/:account/:resource_kind/*id?permitted_roles", token, noBody, (*api).permittedRoles},
+	{"GET", "/resources/:account/:resource_kind/*id", token, noBody, (*api).showResource},
+
+	{"GET", "/secrets", token, noBody, (*api).readSecrets},
+	{"GET", "/secrets/:account/variable/*id", token, noBody, (*api).readSecret},
+	{"POST", "/secrets/:account/:any_kind/*id?expirations", token, noBody, (*api).expireSecret},
+	{"POST", "/secrets/:account/:value_kind/*id", token, secretBody, (*api).writeSecret},
+
+	{"GET", "/public_keys/:account/:key_kind/*id", optional, noBody, (*api).publicKeys},
+
+	{"POST", "/policies/:account/policy/*id", token, policyBody, (*api).addPolicy},
+	{"PATCH", "/policies/:account/policy/*id", token, policyBody, (*api).modifyPolicy},
+	{"PUT", "/policies/:account/policy/*id", token, policyBody, (*api).replacePolicy},
+}
+
+// routing is the table made ready for matching, by the first segment of the path.
+type routing map[string][]ready
+
+type ready struct {
+	route
+	parts    []part
+	selector string // query parameter that must be present, "" for none
+}
+
+func newRouting(table []route) routing {
+	rs := routing{}
+	for _, row := range table {
+		pattern, selector, _ := strings.Cut(row.pattern, "?")
+		first, _, _ := strings.Cut(strings.TrimPrefix(pattern, "/"), "/")
+		if first == ":authenticator" {
+			first = "authn"
+		}
+		rs[first] = append(rs[first], ready{route: row, parts: compile(pattern), selector: selector})
+	}
+	return rs
+}
+
+// find returns the route of a request and what it captures of the path, nil if there is
+// none, and in either case the credential that is asked for.
+func (rs routing) find(e *exchange) (*ready, credential) {
+	method := e.r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	path := collapse(rawPath(e.r))
+	first, _, nested := strings.Cut(path, "/")
+	group := first
+	if strings.HasPrefix(first, "authn") {
+		group = "authn" // which names exist is for the authenticators to say
+	}
+	rule := token
+	if nested && (first == "authn" || strings.HasPrefix(first, "authn-") || first == "public_keys") {
+		rule = optional
+	}
+	rows := rs[group]
+	for i := range rows {
+		row := &rows[i]
+		if row.method != method {
+			continue
+		}
+		if row.selector != "" && !e.query.has(row.selector) {
+			continue
+		}
+		e.path = captures{} // nothing may be left of a row that fitted in part
+		if match(row.parts, path, &e.path) {
+			return row, row.credential
+		}
+	}
+	// Another method of a known path is as unknown as any path, but asks for no more.
+	var ignored captures
+	known := slices.IndexFunc(rows, func(row ready) bool { return match(row.parts, path, &ignored) })
+	if known >= 0 {
+		rule = rows[known].credential
+	}
+	return nil, rule
+}

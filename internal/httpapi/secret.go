@@ -1,0 +1,170 @@
+package httpapi
+
+import (
+	"encoding/base64"
+	"errors"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"rekey/internal/core"
+	"rekey/internal/fault"
+	"rekey/internal/ident"
+	"rekey/internal/secret"
+)
+
+func (a *api) readSecret(e *exchange) error {
+	variable := ident.New(e.path[account], "variable", e.path[id])
+	version, err := e.query.version()
+	if err != nil {
+		return err
+	}
+	found, err := a.core.Secret(e.r.Context(), e.caller, variable, version)
+	if err != nil {
+		return err
+	}
+	contentType := typeBytes
+	if found.MimeType != "" && found.MimeType != typeBytes[0] {
+		contentType = []string{found.MimeType}
+	}
+	h := e.w.Header()
+	h["Content-Disposition"] = attachment
+	h["Content-Transfer-Encoding"] = binaryTransfer
+	return e.confide(http.StatusOK, contentType, found.Value.Reveal())
+}
+
+// version reads the version that is asked for, 0 for the newest. Numbers that no
+// version can have become one that none has.
+func (q query) version() (int, error) {
+	text, ok := q.lookup("version")
+	if !ok {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(text), 0, 0)
+	switch {
+	case errors.Is(err, strconv.ErrRange) || err == nil && n < 1:
+		return math.MaxInt, nil
+	case err != nil:
+		return 0, fault.New(fault.Argument, "invalid type for parameter 'version'")
+	}
+	return int(n), nil
+}
+
+func (a *api) writeSecret(e *exchange) error {
+	value, err := e.body()
+	if err != nil {
+		return err
+	}
+	if err := a.core.SetSecret(e.r.Context(), e.caller, e.subject(), secret.New(value)); err != nil {
+		return err
+	}
+	return e.empty(http.StatusCreated)
+}
+
+func (a *api) expireSecret(e *exchange) error {
+	if e.path[kind] != "variable" {
+		return fault.New(fault.Argument, "Invalid secret kind: %s", e.path[kind])
+	}
+	if err := a.core.ExpireSecret(e.r.Context(), e.caller, e.subject()); err != nil {
+		return err
+	}
+	return e.empty(http.StatusCreated)
+}
+
+// readSecrets reads many values at once, all or none of them.
+func (a *api) readSecrets(e *exchange) error {
+	ids, err := e.query.variables()
+	if err != nil {
+		return err
+	}
+	values, err := a.core.Secrets(e.r.Context(), e.caller, ids)
+	if err != nil {
+		return err
+	}
+	encode, encoded := appendPlain, strings.EqualFold(header(e.r, "Accept-Encoding"), "base64")
+	if encoded {
+		encode = appendMIME
+	}
+	body, err := appendValues(ids, values, encode)
+	if err != nil {
+		return err
+	}
+	if encoded {
+		e.w.Header()["Content-Encoding"] = base64Encoding
+	}
+	err = e.confide(http.StatusOK, typeJSON, body)
+	clear(body)
+	return err
+}
+
+// variables are the ids of a batch, each once, in the order in which they are first asked for.
+func (q query) variables() ([]ident.ID, error) {
+	list := strings.TrimRight(q.get("variable_ids"), ",")
+	if list == "" {
+		return nil, fault.New(fault.Argument, "variable_ids")
+	}
+	ids := make([]ident.ID, 0, 1+strings.Count(list, ","))
+	seen := make(map[string]bool, cap(ids))
+	for name := range strings.SplitSeq(list, ",") {
+		if name == "" {
+			return nil, fault.New(fault.Argument, "variable_ids")
+		}
+		if seen[name] {
+			continue
+		}
+		seen[name] = true
+		variable, err := ident.Parse(name)
+		if err != nil {
+			return nil, &fault.Error{Kind: fault.NotFound, Message: "CONJ00076E Variable " + name + " is empty or not found.", Cause: err}
+		}
+		ids = append(ids, variable)
+	}
+	return ids, nil
+}
+
+// appendValues builds the JSON object of a batch in one buffer of sufficient size, so
+// that no copy of a value is left behind.
+func appendValues(ids []ident.ID, values []core.Value, encode func([]byte, []byte) ([]byte, error)) ([]byte, error) {
+	size := 2
+	for i := range ids {
+		size += 6*(len(ids[i])+values[i].Value.Len()) + 8
+	}
+	body := append(make([]byte, 0, size), '{')
+	var err error
+	for i := range ids {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = appendString(body, ids[i])
+		body = append(body, ':')
+		if body, err = encode(body, values[i].Value.Reveal()); err != nil {
+			clear(body)
+			return nil, err
+		}
+	}
+	return append(body, '}'), nil
+}
+
+func appendPlain(to, value []byte) ([]byte, error) {
+	if !utf8.Valid(value) {
+		return to, fault.New(fault.NotAcceptable,
+			"CONJ00074E Issue encoding secret into JSON format, try including 'Accept-Encoding: base64' header in request.")
+	}
+	return appendString(to, value), nil
+}
+
+// appendMIME appends base64 with a line break after every 60 characters and at the end,
+// as the clients of this route expect it.
+func appendMIME(to, value []byte) ([]byte, error) {
+	const line = 45 // bytes that make 60 characters
+	to = append(to, '"')
+	for len(value) > 0 {
+		n := min(line, len(value))
+		to = base64.StdEncoding.AppendEncode(to, value[:n])
+		to = append(to, '\\', 'n')
+		value = value[n:]
+	}
+	return append(to, '"'), nil
+}
