@@ -40,6 +40,14 @@ func TestHostileDocuments(t *testing.T) {
 		{"a comment behind each entry", repeat("- [] # c\n", 100000), ""},
 		{"many anchors", manyAnchors(100000), ""},
 		{"a long plain scalar of many lines", "- !user\n  id: a\n  annotations:\n    d: x\n" + repeat("      b\n", 10000), ""},
+		{"more anchors than allowed", manyAnchors(MaxAliases + 1), "The policy has more than 100000 anchors"},
+		{"an undefined alias among many", manyAnchors(MaxAliases) + "- *b1", "Undefined alias 'b1'"},
+		{"a long list in many annotations", "- !user\n  id: x\n  annotations:\n    a: &p [" + repeat("x", 60000) + "]\n" + manyAnnotations(90000), "The policy has more than 16777216 bytes of lists in annotations"},
+		{"a long text in many annotations", "- !user\n  id: x\n  annotations:\n    a: &p " + repeat("x", 60000) + "\n" + manyAnnotations(90000), ""},
+		{"a path in many annotations", "- !host\n  id: x\n  annotations:\n    a: &p ../" + repeat("x", 2000) + "\n" + manyAnnotations(40000), "The ids of the policy take more than 67108864 bytes"},
+		{"a long path in an annotation", "- !host {id: x, annotations: {a: ../" + repeat("x", 60000) + "}}", "The path in annotation 'a' is longer than 2048 bytes"},
+		{"many directives", repeat("%TAG !a! b\n", MaxDirectives+1), "The policy has more than 100 directives"},
+		{"a long tag", "- !" + repeat("a", 1<<20) + " b", "Unrecognized data type '!" + repeat("a", 59) + "...'"},
 		{"a long chain of owners", ownerChain(50000), ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -62,6 +70,15 @@ func manyAnchors(n int) string {
 	return text.String()
 }
 
+// manyAnnotations repeats an alias as the value of many annotations.
+func manyAnnotations(n int) string {
+	var text strings.Builder
+	for i := range n {
+		fmt.Fprintf(&text, "    k%d: *p\n", i)
+	}
+	return text.String()
+}
+
 // ownerChain declares groups each of which is owned by the next.
 func ownerChain(n int) string {
 	var text strings.Builder
@@ -75,11 +92,11 @@ func ownerChain(n int) string {
 func TestResolvedSizeIsBounded(t *testing.T) {
 	var text strings.Builder
 	text.WriteString("- !policy\n  id: " + strings.Repeat("p", 2000) + "\n  body:\n")
-	for i := range 100_000 {
+	for i := range 20_000 {
 		fmt.Fprintf(&text, "  - !host h%d\n", i)
 	}
 	_, err := resolve(text.String(), rootScope)
-	if want := "The ids of the policy take more than 268435456 bytes"; err == nil || err.Error() != want {
+	if want := "The ids of the policy take more than 67108864 bytes"; err == nil || err.Error() != want {
 		t.Errorf("got %.200v, want %s", err, want)
 	}
 }

@@ -62,6 +62,7 @@ type parser struct {
 	entities int
 	visits   int
 	rows     int
+	lists    int // bytes of annotation values that were lists
 }
 
 func (p *parser) document(root *node) ([]*entity, error) {
@@ -205,7 +206,7 @@ func (p *parser) entity(n *node, typ *recordType) (*entity, error) {
 			return nil, typ.unknownAttribute(key.Value, at)
 		}
 		if slices.Contains(seen, key.Value) {
-			return nil, refuse(ErrStatement, at, "Give each attribute once.", "Duplicate attribute: "+key.Value)
+			return nil, refuse(ErrStatement, at, "Give each attribute once.", "Duplicate attribute: "+clip(key.Value))
 		}
 		seen = append(seen, key.Value)
 		if err := p.attribute(e, attribute{field: field, key: key.Value, at: position(n.Content[i+1])}, n.Content[i+1]); err != nil {
@@ -254,5 +255,5 @@ func (t *recordType) unknownAttribute(key string, at Position) error {
 	if advice == "" {
 		advice = fmt.Sprintf("The attributes of '!%s' are: %s.", t.tag, t.keys())
 	}
-	return refuse(ErrStatement, at, advice, fmt.Sprintf("No such attribute '%s' on type %s", key, t.name))
+	return refuse(ErrStatement, at, advice, fmt.Sprintf("No such attribute '%s' on type %s", clip(key), t.name))
 }

@@ -98,7 +98,10 @@ func (g *guard) EndDocument() error { return nil }
 
 func (g *guard) DefineAnchor(name string, n *node) error {
 	if _, twice := g.anchors[name]; twice {
-		return refuse(ErrStatement, Position{}, "Give each anchor a name of its own.", "Duplicate anchor "+name)
+		return refuse(ErrStatement, Position{}, "Give each anchor a name of its own.", "Duplicate anchor "+clip(name))
+	}
+	if len(g.anchors) == MaxAliases {
+		return tooMany(Position{}, "anchors", MaxAliases)
 	}
 	g.anchors[name] = n
 	return nil
@@ -116,9 +119,9 @@ func (g *guard) ResolveAlias(name string) (*node, bool, error) {
 	for known := range g.anchors {
 		names = append(names, known)
 	}
-	advice := fmt.Sprintf("An alias repeats what an anchor before it has named: write &%s at the place that it stands for.", name)
+	advice := fmt.Sprintf("An alias repeats what an anchor before it has named: write &%s at the place that it stands for.", clip(name))
 	return nil, false, refuse(ErrStatement, Position{}, join(advice, didYouMean(name, names, "*")),
-		fmt.Sprintf("Undefined alias '%s'", name))
+		fmt.Sprintf("Undefined alias '%s'", clip(name)))
 }
 
 func (g *guard) CheckDepth(depth int, _ *yaml.DepthContext) error {
