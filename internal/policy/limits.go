@@ -54,14 +54,17 @@ func checkText(text []byte) error {
 	at := Position{Line: 1, Column: 1}
 	marks, directives := 0, 0
 	for i := 0; i < len(text); {
-		c := text[i]
+		c, next := text[i], byte(' ')
+		if i+1 < len(text) {
+			next = text[i+1]
+		}
 		switch {
-		case c == '\n':
+		case c == '\n', c == '\r' && next != '\n':
 			at.Line, at.Column = at.Line+1, 0
 			marks++
 		case c == ',' || c == '[' || c == '{' || c == ':' || c == '?':
 			marks++
-		case c == '-' && (i+1 == len(text) || text[i+1] <= ' '):
+		case c == '-' && (next <= ' ' || next >= utf8.RuneSelf):
 			marks++
 		case c == '%' && at.Column == 1:
 			if directives++; directives > MaxDirectives {

@@ -11,7 +11,13 @@ func TestEveryAttributeIsSet(t *testing.T) {
 	for _, typ := range types {
 		for key := range typ.attributes {
 			for _, value := range []string{"", "x", "1", "[x]", "[]", "{a: b}", "!user x", "[!layer x]"} {
-				text := fmt.Sprintf("- !user a\n- !grant {members: [!%s {%s: %s}]}", typ.tag, key, value)
+				text := fmt.Sprintf("- !%s {%s: %s}", typ.tag, key, value)
+				switch typ {
+				case typeMember:
+					text = fmt.Sprintf("- !grant {member: !member {%s: %s}}", key, value)
+				case typeAutomaticRole:
+					text = fmt.Sprintf("- !grant {role: !automatic-role {%s: %s}}", key, value)
+				}
 				if _, err := Parse([]byte(text)); err != nil && strings.Contains(err.Error(), "No such attribute '"+key+"'") {
 					t.Errorf("%s: %v", text, err)
 				}

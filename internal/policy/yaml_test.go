@@ -41,6 +41,7 @@ var syntaxCases = []struct {
 	{"a long form", "- !user \xc0\xaf", "invalid length of a UTF-8 sequence", 1, 9},
 	{"UTF-16", "\xff\xfe-\x00 \x00", "invalid leading UTF-8 octet", 1, 1},
 	{"a zero byte", "- !user a\n- \x00", "control characters are not allowed", 2, 3},
+	{"a mistake behind old line ends", "- !user a\r- !user \xff", "invalid leading UTF-8 octet", 2, 9},
 	{"a bell", "- !user a\a", "control characters are not allowed", 1, 10},
 	{"a C1 control", "- !user a\u0090", "control characters are not allowed", 1, 10},
 }
