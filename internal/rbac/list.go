@@ -67,7 +67,7 @@ func (g *Graph) sortedAccounts() []string {
 // candidates returns, in order, a small superset of what the query selects, if there
 // is one at hand.
 func (g *Graph) candidates(viewer *Role, q Query) ([]*Resource, bool) {
-	bound := len(g.resources)/16 + 64
+	bound := len(g.resources)/16 + g.limits.few
 	var few []*Resource
 	ok := false
 	if q.Match != nil {
@@ -78,7 +78,7 @@ func (g *Graph) candidates(viewer *Role, q Query) ([]*Resource, bool) {
 			}
 		}
 	}
-	if c := g.closureOf(viewer, smallClosure); !ok && c.whole {
+	if c := g.closureOf(viewer, g.limits.small); !ok && c.whole {
 		n := 0
 		for _, r := range c.list {
 			n += len(r.Owned) + len(r.Permissions)
