@@ -33,36 +33,17 @@ func (g *Graph) Accounts() []row.Account {
 // the result.
 func (g *Graph) SigningKeys(account string) []row.SigningKey { return g.keys[account] }
 
-// DeleteAccount removes every role and resource of an account. Whatever roles of
-// other accounts owned or held there goes as well.
-func (t *Tx) DeleteAccount(name string) {
-	var resources []*Resource
-	t.g.Ascend(name+":", func(x *Resource) bool {
-		resources = append(resources, x)
-		return true
-	})
-	for _, x := range resources {
-		t.DeleteResource(x)
-	}
-	// Roles have no order of their own, because nothing but this asks for it.
-	var roles []*Role
-	for id, r := range t.g.roles {
-		if id.Account() == name {
-			roles = append(roles, r)
-		}
-	}
-	slices.SortFunc(roles, func(a, b *Role) int { return strings.Compare(string(a.ID), string(b.ID)) })
-	for _, r := range roles {
-		t.DeleteRole(r)
-	}
-}
-
 // Ascend visits the resources whose id starts with a prefix, in byte order, until
 // visit returns false.
 func (g *Graph) Ascend(prefix string, visit func(*Resource) bool) {
-	from := &Resource{}
-	from.ID = ident.ID(prefix)
-	g.ordered.Ascend(from, func(x *Resource) bool {
+	g.from(prefix, func(x *Resource) bool {
 		return strings.HasPrefix(string(x.ID), prefix) && visit(x)
 	})
+}
+
+// from visits the resources from an id on.
+func (g *Graph) from(id string, visit func(*Resource) bool) {
+	first := &Resource{}
+	first.ID = ident.ID(id)
+	g.ordered.Ascend(first, visit)
 }

@@ -33,16 +33,14 @@ func (g *Graph) List(viewer *Role, q Query, visit func(*Resource) bool) {
 		return
 	}
 	if q.Account == "" && q.Kind != "" {
-		for _, a := range g.sortedAccounts() {
+		g.eachAccount(func(account string) bool {
 			more := true
-			g.Ascend(a+":"+q.Kind+":", func(x *Resource) bool {
+			g.Ascend(account+":"+q.Kind+":", func(x *Resource) bool {
 				more = !selected(x) || visit(x)
 				return more
 			})
-			if !more {
-				return
-			}
-		}
+			return more
+		})
 		return
 	}
 	prefix := ""
@@ -55,13 +53,20 @@ func (g *Graph) List(viewer *Role, q Query, visit func(*Resource) bool) {
 	g.Ascend(prefix, func(x *Resource) bool { return !selected(x) || visit(x) })
 }
 
-func (g *Graph) sortedAccounts() []string {
-	names := make([]string, 0, len(g.accounts))
-	for name := range g.accounts {
-		names = append(names, name)
+// eachAccount visits the accounts that have resources, in the byte order of ids: the
+// colon counts, so that "a-b" comes before "a".
+func (g *Graph) eachAccount(visit func(account string) bool) {
+	for from := ""; ; {
+		account, found := "", false
+		g.from(from, func(x *Resource) bool {
+			account, found = x.ID.Account(), true
+			return false
+		})
+		if !found || !visit(account) {
+			return
+		}
+		from = account + ";" // the byte after the colon
 	}
-	slices.Sort(names)
-	return names
 }
 
 // candidates returns, in order, a small superset of what the query selects, if there
