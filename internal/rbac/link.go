@@ -37,6 +37,13 @@ func (g *Graph) declared(policy ident.ID) *declared {
 	return d
 }
 
+// undeclare forgets a policy when nothing that it declared is left.
+func (g *Graph) undeclare(policy ident.ID, d *declared) {
+	if len(d.roles)+len(d.resources)+len(d.memberships)+len(d.permissions)+len(d.annotations) == 0 {
+		delete(g.policies, policy)
+	}
+}
+
 func (g *Graph) linkRole(r *Role) {
 	g.roles[r.ID] = r
 	if r.Policy != "" {
@@ -50,7 +57,9 @@ func (g *Graph) linkRole(r *Role) {
 func (g *Graph) unlinkRole(r *Role) {
 	delete(g.roles, r.ID)
 	if r.Policy != "" {
-		drop(&g.declared(r.Policy).roles, r.policyAt, func(r *Role) *int32 { return &r.policyAt })
+		d := g.declared(r.Policy)
+		drop(&d.roles, r.policyAt, func(r *Role) *int32 { return &r.policyAt })
+		g.undeclare(r.Policy, d)
 	}
 	if r.Resource != nil {
 		r.Resource.Role, r.Resource = nil, nil
@@ -69,14 +78,16 @@ func (g *Graph) linkResource(x *Resource) {
 	}
 	push(&x.OwnerNode.Owned, x, &x.ownedAt)
 	g.texts++
-	g.search.add(x)
+	g.search.addID(x)
 }
 
 func (g *Graph) unlinkResource(x *Resource) {
 	delete(g.resources, x.ID)
 	g.ordered.Delete(x)
 	if x.Policy != "" {
-		drop(&g.declared(x.Policy).resources, x.policyAt, func(x *Resource) *int32 { return &x.policyAt })
+		d := g.declared(x.Policy)
+		drop(&d.resources, x.policyAt, func(x *Resource) *int32 { return &x.policyAt })
+		g.undeclare(x.Policy, d)
 	}
 	if x.Role != nil {
 		x.Role.Resource, x.Role = nil, nil
@@ -86,7 +97,7 @@ func (g *Graph) unlinkResource(x *Resource) {
 		delete(g.tokens, t.Digest)
 	}
 	g.texts++
-	g.search.remove(x)
+	g.search.removeID(x)
 }
 
 // relinkTokens undoes what unlinkResource did to the tokens of a host factory.
@@ -115,7 +126,9 @@ func (g *Graph) unlinkMembership(m *Membership) {
 	drop(&m.Role.Members, m.roleAt, func(m *Membership) *int32 { return &m.roleAt })
 	drop(&m.Member.Held, m.memberAt, func(m *Membership) *int32 { return &m.memberAt })
 	if m.Policy != "" {
-		drop(&g.declared(m.Policy).memberships, m.policyAt, func(m *Membership) *int32 { return &m.policyAt })
+		d := g.declared(m.Policy)
+		drop(&d.memberships, m.policyAt, func(m *Membership) *int32 { return &m.policyAt })
+		g.undeclare(m.Policy, d)
 	}
 	g.epoch++
 }
@@ -132,7 +145,9 @@ func (g *Graph) unlinkPermission(p *Permission) {
 	drop(&p.Resource.Permissions, p.resourceAt, func(p *Permission) *int32 { return &p.resourceAt })
 	drop(&p.Role.Permissions, p.roleAt, func(p *Permission) *int32 { return &p.roleAt })
 	if p.Policy != "" {
-		drop(&g.declared(p.Policy).permissions, p.policyAt, func(p *Permission) *int32 { return &p.policyAt })
+		d := g.declared(p.Policy)
+		drop(&d.permissions, p.policyAt, func(p *Permission) *int32 { return &p.policyAt })
+		g.undeclare(p.Policy, d)
 	}
 }
 
@@ -142,31 +157,31 @@ func (x *Resource) annotationAt(name string) (int, bool) {
 
 func (g *Graph) linkAnnotation(a *Annotation) {
 	x := a.Resource
-	g.search.remove(x)
 	at, _ := x.annotationAt(a.Name)
 	x.Annotations = slices.Insert(x.Annotations, at, a)
 	if a.Policy != "" {
 		push(&g.declared(a.Policy).annotations, a, &a.policyAt)
 	}
 	g.texts++
-	g.search.add(x)
+	g.search.add(x, a.Value)
 }
 
 func (g *Graph) unlinkAnnotation(a *Annotation) {
 	x := a.Resource
-	g.search.remove(x)
 	at, _ := x.annotationAt(a.Name)
 	x.Annotations = slices.Delete(x.Annotations, at, at+1)
 	if a.Policy != "" {
-		drop(&g.declared(a.Policy).annotations, a.policyAt, func(a *Annotation) *int32 { return &a.policyAt })
+		d := g.declared(a.Policy)
+		drop(&d.annotations, a.policyAt, func(a *Annotation) *int32 { return &a.policyAt })
+		g.undeclare(a.Policy, d)
 	}
 	g.texts++
-	g.search.add(x)
+	g.search.remove(x, a.Value)
 }
 
 func (g *Graph) setAnnotation(a *Annotation, value string) {
-	g.search.remove(a.Resource)
+	g.search.remove(a.Resource, a.Value)
 	a.Value = value
 	g.texts++
-	g.search.add(a.Resource)
+	g.search.add(a.Resource, value)
 }
