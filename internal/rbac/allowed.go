@@ -1,6 +1,9 @@
 package rbac
 
-import "sync/atomic"
+import (
+	"slices"
+	"sync/atomic"
+)
 
 // A role holds itself and every role that it reaches from member to role. Most roles
 // hold few others: their closure is computed once and kept until some membership
@@ -14,10 +17,11 @@ type limits struct {
 	small int // roles in a closure that is computed for any question
 	walk  int // edges looked at before a walk upwards is given up
 	scan  int // roles in a closure that is scanned rather than looked up in
+	many  int // permissions on a resource, for each role held, that are not gone through
 	few   int // resources that a list always may take out of order and sort
 }
 
-var usual = limits{small: 256, walk: 512, scan: 12, few: 64}
+var usual = limits{small: 256, walk: 512, scan: 12, many: 4, few: 64}
 
 type closure struct {
 	epoch uint64
@@ -121,45 +125,42 @@ func (g *Graph) walkUp(r, holder *Role) (held, sure bool) {
 // Allowed tells whether a role may do something to a resource: it holds the owner, or
 // a role that has this very privilege on it. No privilege implies another.
 func (g *Graph) Allowed(r *Role, privilege string, x *Resource) bool {
-	return g.reaches(r, x, privilege, false)
+	return g.reaches(r, x, func(p *Permission) bool { return p.Privilege == privilege })
 }
 
 // Visible tells whether a role holds the owner of a resource or a role that has any
 // privilege on it.
 func (g *Graph) Visible(r *Role, x *Resource) bool {
-	return g.reaches(r, x, "", true)
+	return g.reaches(r, x, func(*Permission) bool { return true })
 }
 
-func (g *Graph) reaches(r *Role, x *Resource, privilege string, any bool) bool {
+// reaches tells whether a role holds the owner of a resource or a role that has a
+// permission on it which counts.
+func (g *Graph) reaches(r *Role, x *Resource, counts func(*Permission) bool) bool {
 	if g.Holds(r, x.OwnerNode) {
 		return true
 	}
 	c := g.closureOf(r, g.limits.small)
-	if c.whole && len(x.Permissions) > 4*len(c.list) {
-		// A resource that very many may use: look from the few roles instead,
-		// each along the shorter list.
-		for _, held := range c.list {
-			if permitted(held, x, privilege, any) {
-				return true
-			}
-		}
-		return false
+	if c.whole && len(x.Permissions) > g.limits.many*len(c.list) {
+		// A resource that very many may use: look from the few roles instead.
+		return slices.ContainsFunc(c.list, func(held *Role) bool { return permitted(held, x, counts) })
 	}
 	for _, p := range x.Permissions {
-		if (any || p.Privilege == privilege) && g.Holds(r, p.Role) {
+		if counts(p) && g.Holds(r, p.Role) {
 			return true
 		}
 	}
 	return false
 }
 
-func permitted(r *Role, x *Resource, privilege string, any bool) bool {
+// permitted looks for a permission in the shorter of the two lists that it would be in.
+func permitted(r *Role, x *Resource, counts func(*Permission) bool) bool {
 	edges := r.Permissions
 	if len(x.Permissions) < len(edges) {
 		edges = x.Permissions
 	}
 	for _, p := range edges {
-		if p.Role == r && p.Resource == x && (any || p.Privilege == privilege) {
+		if p.Role == r && p.Resource == x && counts(p) {
 			return true
 		}
 	}

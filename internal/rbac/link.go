@@ -64,7 +64,6 @@ func (g *Graph) unlinkRole(r *Role) {
 	if r.Resource != nil {
 		r.Resource.Role, r.Resource = nil, nil
 	}
-	g.epoch++
 }
 
 func (g *Graph) linkResource(x *Resource) {

@@ -32,7 +32,7 @@ func TestGraphIsWhatItsRowsSay(t *testing.T) {
 				}
 				o = w.planned(t, g, o, &steps)
 				for range questionsAfter {
-					w.ask(t, g, o)
+					must(t, w.ask(g, o))
 					steps++
 				}
 			}
@@ -43,7 +43,7 @@ func TestGraphIsWhatItsRowsSay(t *testing.T) {
 			}
 			requireEqual(t, again, o, "made from scratch")
 			for range questionsAfter {
-				w.ask(t, again, o)
+				must(t, w.ask(again, o))
 				steps++
 			}
 		})
@@ -79,7 +79,7 @@ func (w *world) planned(t *testing.T, g *Graph, before *oracle, steps *int) *ora
 	tx := g.Begin()
 	for range 1 + w.Intn(12) {
 		if w.plan(tx, after) && w.Intn(3) == 0 {
-			w.ask(t, g, after)
+			must(t, w.ask(g, after))
 			*steps++
 		}
 	}

@@ -3,22 +3,21 @@ package rbac
 import (
 	"fmt"
 	"slices"
-	"testing"
 
 	"rekey/internal/ident"
 	"rekey/internal/row"
 )
 
-// ask puts one random question to the graph and to the oracle.
-func (w *world) ask(t *testing.T, g *Graph, o *oracle) {
-	t.Helper()
+// ask puts one random question to the graph and to the oracle; the error says how
+// their answers differ.
+func (w *world) ask(g *Graph, o *oracle) error {
 	v := o.view()
 	id := pick(w, w.ids)
 	if len(v.roles) == 0 {
 		if g.Role(id) != nil || g.Resource(id) != nil {
-			t.Fatal("a graph without roles has", id)
+			return fmt.Errorf("a graph without roles has %s", id)
 		}
-		return
+		return nil
 	}
 	r, other := pick(w, v.roles), pick(w, v.roles)
 	node := g.Role(r.ID)
@@ -34,17 +33,17 @@ func (w *world) ask(t *testing.T, g *Graph, o *oracle) {
 		got, want = g.Holds(node, g.Role(other.ID)), o.all(r.ID)[other.ID]
 	case 2, 3, 4, 5:
 		if x.ID == "" {
-			return
+			return nil
 		}
 		question = fmt.Sprintf("may %s %q %s; see it; who may", r.ID, privilege, x.ID)
 		there := g.Resource(x.ID)
 		got = fmt.Sprint(g.Allowed(node, privilege, there), g.Visible(node, there), idsOf(g.RolesThatCan(privilege, there)))
 		want = fmt.Sprint(o.allowed(r.ID, privilege, x), o.visible(r.ID)[x.ID], o.rolesThatCan(privilege, x).sorted())
 	case 6:
-		question = "all that holds " + string(r.ID)
+		question = "what does " + string(r.ID) + " hold"
 		got, want = fmt.Sprint(idsOf(g.All(node))), fmt.Sprint(o.all(r.ID).sorted())
 	case 7:
-		question = "the neighbourhood of " + string(r.ID)
+		question = "what is around " + string(r.ID)
 		edges := []string{}
 		for _, e := range g.Neighbourhood(node) {
 			edges = append(edges, string(e.Parent.ID)+" > "+string(e.Child.ID))
@@ -52,19 +51,17 @@ func (w *world) ask(t *testing.T, g *Graph, o *oracle) {
 		slices.Sort(edges) // "a-b:" and "a:" change places beside " > "; order has a test of its own
 		got, want = fmt.Sprint(edges), fmt.Sprint(o.neighbourhood(r.ID))
 	case 8:
-		w.askList(t, g, o)
-		return
+		return w.askList(g, o)
 	case 9:
-		w.askLookups(t, g, o)
-		return
+		return w.askLookups(g, o)
 	}
 	if got != want {
-		t.Fatalf("%s?\n got %v\nwant %v", question, got, want)
+		return fmt.Errorf("%s?\n got %v\nwant %v", question, got, want)
 	}
+	return nil
 }
 
-func (w *world) askList(t *testing.T, g *Graph, o *oracle) {
-	t.Helper()
+func (w *world) askList(g *Graph, o *oracle) error {
 	q := request{viewer: pick(w, o.view().roles).ID, limit: w.Intn(4)}
 	asked := Query{}
 	if w.Intn(2) == 0 {
@@ -95,29 +92,29 @@ func (w *world) askList(t *testing.T, g *Graph, o *oracle) {
 		if q.search != nil {
 			search = *q.search
 		}
-		t.Fatalf("list of %+v (%s)\n got %v\nwant %v", q, search, got, want)
+		return fmt.Errorf("list of %+v (%s)\n got %v\nwant %v", q, search, got, want)
 	}
+	return nil
 }
 
-func (w *world) askLookups(t *testing.T, g *Graph, o *oracle) {
-	t.Helper()
+func (w *world) askLookups(g *Graph, o *oracle) error {
 	a, b, owned, privilege := pick(w, w.ids), pick(w, w.ids), w.Intn(2) == 0, pick(w, privileges)
 	m, isMember := o.rows[keyOf(row.Membership{Role: a, Member: b, Ownership: owned})]
 	if got := g.Membership(a, b, owned); (got != nil) != isMember || isMember && got.Row() != m {
-		t.Fatalf("membership of %s in %s: got %v, want %v", b, a, got, m)
+		return fmt.Errorf("membership of %s in %s: got %v, want %v", b, a, got, m)
 	}
 	p, isPermitted := o.rows[keyOf(row.Permission{Resource: a, Role: b, Privilege: privilege})]
 	if got := g.Permission(a, b, privilege); (got != nil) != isPermitted || isPermitted && got.Row() != p {
-		t.Fatalf("permission of %s on %s: got %v, want %v", b, a, got, p)
+		return fmt.Errorf("permission of %s on %s: got %v, want %v", b, a, got, p)
 	}
 	if _, ok := o.role(a); (g.Role(a) != nil) != ok {
-		t.Fatalf("role %s: want %v", a, ok)
+		return fmt.Errorf("role %s: want %v", a, ok)
 	}
 	if _, ok := o.resource(a); (g.Resource(a) != nil) != ok {
-		t.Fatalf("resource %s: want %v", a, ok)
+		return fmt.Errorf("resource %s: want %v", a, ok)
 	}
 	if roles, resources := g.Len(); roles != len(o.view().roles) || resources != len(o.view().resources) {
-		t.Fatalf("%d roles and %d resources, want %d and %d", roles, resources, len(o.view().roles), len(o.view().resources))
+		return fmt.Errorf("%d roles and %d resources, want %d and %d", roles, resources, len(o.view().roles), len(o.view().resources))
 	}
 	var got, want []string
 	for _, r := range g.DeclaredRoles(a) {
@@ -143,8 +140,9 @@ func (w *world) askLookups(t *testing.T, g *Graph, o *oracle) {
 	slices.Sort(got)
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
-		t.Fatalf("declared by %s:\n%s", a, difference(got, want))
+		return fmt.Errorf("declared by %s:\n%s", a, difference(got, want))
 	}
+	return nil
 }
 
 func (s idSet) sorted() []ident.ID {

@@ -49,7 +49,7 @@ func (w *world) limits() limits {
 	if w.Intn(4) == 0 {
 		return usual
 	}
-	return limits{small: 1 + w.Intn(6), walk: w.Intn(12), scan: w.Intn(4), few: w.Intn(30)}
+	return limits{small: 1 + w.Intn(6), walk: w.Intn(12), scan: w.Intn(4), many: w.Intn(3), few: w.Intn(30)}
 }
 
 func (w *world) now() time.Time {
