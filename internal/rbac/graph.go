@@ -124,6 +124,7 @@ type FactoryToken struct {
 
 // declared has the rows that one policy declared.
 type declared struct {
+	policy      ident.ID
 	roles       []*Role
 	resources   []*Resource
 	memberships []*Membership

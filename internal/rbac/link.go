@@ -9,6 +9,9 @@ import (
 
 // Each edge stands in several unordered lists and knows its place in each, so that it
 // comes and goes at a cost that does not depend on how long the lists are.
+//
+// A store hands out a fresh copy of each text. What is linked takes over the text of
+// what it refers to, so that an id is in memory once.
 
 func push[T any](list *[]T, x T, at *int32) {
 	*at = int32(len(*list))
@@ -31,7 +34,7 @@ func drop[T any](list *[]T, at int32, place func(T) *int32) {
 func (g *Graph) declared(policy ident.ID) *declared {
 	d := g.policies[policy]
 	if d == nil {
-		d = &declared{}
+		d = &declared{policy: policy}
 		g.policies[policy] = d
 	}
 	return d
@@ -45,12 +48,15 @@ func (g *Graph) undeclare(policy ident.ID, d *declared) {
 }
 
 func (g *Graph) linkRole(r *Role) {
-	g.roles[r.ID] = r
-	if r.Policy != "" {
-		push(&g.declared(r.Policy).roles, r, &r.policyAt)
-	}
 	if x := g.resources[r.ID]; x != nil {
 		r.Resource, x.Role = x, r
+		r.ID = x.ID
+	}
+	g.roles[r.ID] = r
+	if r.Policy != "" {
+		d := g.declared(r.Policy)
+		r.Policy = d.policy
+		push(&d.roles, r, &r.policyAt)
 	}
 }
 
@@ -67,15 +73,22 @@ func (g *Graph) unlinkRole(r *Role) {
 }
 
 func (g *Graph) linkResource(x *Resource) {
+	if r := g.roles[x.ID]; r != nil {
+		r.Resource, x.Role = x, r
+		x.ID = r.ID
+	}
+	x.Owner = x.OwnerNode.ID
 	g.resources[x.ID] = x
 	g.ordered.Set(x)
 	if x.Policy != "" {
-		push(&g.declared(x.Policy).resources, x, &x.policyAt)
-	}
-	if r := g.roles[x.ID]; r != nil {
-		r.Resource, x.Role = x, r
+		d := g.declared(x.Policy)
+		x.Policy = d.policy
+		push(&d.resources, x, &x.policyAt)
 	}
 	push(&x.OwnerNode.Owned, x, &x.ownedAt)
+	for _, t := range x.Tokens {
+		g.tokens[t.Digest] = t
+	}
 	g.texts++
 	g.search.addID(x)
 }
@@ -99,13 +112,6 @@ func (g *Graph) unlinkResource(x *Resource) {
 	g.search.removeID(x)
 }
 
-// relinkTokens undoes what unlinkResource did to the tokens of a host factory.
-func (g *Graph) relinkTokens(x *Resource) {
-	for _, t := range x.Tokens {
-		g.tokens[t.Digest] = t
-	}
-}
-
 func (g *Graph) setOwner(x *Resource, owner *Role) {
 	drop(&x.OwnerNode.Owned, x.ownedAt, func(x *Resource) *int32 { return &x.ownedAt })
 	x.OwnerNode, x.Owner = owner, owner.ID
@@ -116,7 +122,9 @@ func (g *Graph) linkMembership(m *Membership) {
 	push(&m.Role.Members, m, &m.roleAt)
 	push(&m.Member.Held, m, &m.memberAt)
 	if m.Policy != "" {
-		push(&g.declared(m.Policy).memberships, m, &m.policyAt)
+		d := g.declared(m.Policy)
+		m.Policy = d.policy
+		push(&d.memberships, m, &m.policyAt)
 	}
 	g.epoch++
 }
@@ -136,7 +144,9 @@ func (g *Graph) linkPermission(p *Permission) {
 	push(&p.Resource.Permissions, p, &p.resourceAt)
 	push(&p.Role.Permissions, p, &p.roleAt)
 	if p.Policy != "" {
-		push(&g.declared(p.Policy).permissions, p, &p.policyAt)
+		d := g.declared(p.Policy)
+		p.Policy = d.policy
+		push(&d.permissions, p, &p.policyAt)
 	}
 }
 
@@ -159,7 +169,9 @@ func (g *Graph) linkAnnotation(a *Annotation) {
 	at, _ := x.annotationAt(a.Name)
 	x.Annotations = slices.Insert(x.Annotations, at, a)
 	if a.Policy != "" {
-		push(&g.declared(a.Policy).annotations, a, &a.policyAt)
+		d := g.declared(a.Policy)
+		a.Policy = d.policy
+		push(&d.annotations, a, &a.policyAt)
 	}
 	g.texts++
 	g.search.add(x, a.Value)

@@ -145,10 +145,7 @@ func (t *Tx) DeleteAnnotation(a *Annotation) {
 // unlinkResource removes a resource of which no permission or annotation is left.
 func (t *Tx) unlinkResource(x *Resource) {
 	t.g.unlinkResource(x)
-	t.did(row.Delete, x.Resource, func() {
-		t.g.linkResource(x)
-		t.g.relinkTokens(x)
-	})
+	t.did(row.Delete, x.Resource, func() { t.g.linkResource(x) })
 }
 
 // unlinkRole removes a role of which no edge is left.
