@@ -17,7 +17,7 @@ func TestListsAreInTheByteOrderOfIDs(t *testing.T) {
 		})
 		return ids
 	}
-	all := []ident.ID{"a-b:host:x", "a-b:variable:x", "a1:host:x", "a:host:x", "a:host:x/y", "a:host_factory:x", "a:user:u"}
+	all := []ident.ID{"a-b:host:x", "a-b:variable:x", "a1:host:x", "a:host:x", "a:host:x/y", "a:host_factory:x", "a:user:u", "ab:host:x"}
 	for _, few := range []int{0, 100} { // through the order, and by sorting
 		g = New()
 		g.limits.few = few
@@ -33,9 +33,9 @@ func TestListsAreInTheByteOrderOfIDs(t *testing.T) {
 		}{
 			{"everything", Query{}, 0, all},
 			{"the first two", Query{}, 2, all[:2]},
-			{"an account", Query{Account: "a"}, 0, all[3:]},
+			{"an account", Query{Account: "a"}, 0, all[3:7]},
 			{"an account's kind, not one that it is the beginning of", Query{Account: "a", Kind: "host"}, 0, []ident.ID{"a:host:x", "a:host:x/y"}},
-			{"a kind in all accounts", Query{Kind: "host"}, 0, []ident.ID{"a-b:host:x", "a1:host:x", "a:host:x", "a:host:x/y"}},
+			{"a kind in all accounts", Query{Kind: "host"}, 0, []ident.ID{"a-b:host:x", "a1:host:x", "a:host:x", "a:host:x/y", "ab:host:x"}},
 			{"the first two of a kind", Query{Kind: "host"}, 2, []ident.ID{"a-b:host:x", "a1:host:x"}},
 			{"an account that is not there", Query{Account: "b"}, 0, nil},
 			{"a kind that is not there", Query{Kind: "layer"}, 0, nil},

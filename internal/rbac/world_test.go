@@ -21,7 +21,7 @@ type world struct {
 }
 
 var (
-	accountNames = []string{"a", "a-b", "a1"} // in another order than with the colon
+	accountNames = []string{"a", "a-b", "a1", "ab"} // with the colon two come before the first
 	kinds        = []string{"user", "group", "policy", "host", "variable", "host_factory"}
 	identifiers  = []string{"", "x", "x/y", "db-1.example", "prod_db", "Passwords/running", "érable", "x:y", "the/of"}
 	privileges   = []string{"read", "execute", "update", ""}
