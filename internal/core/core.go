@@ -1,127 +1,169 @@
 // Package core has the use cases: authorize -> plan -> commit -> audit. HTTP, the
 // UI, rotation and local commands all go through here; nothing else decides who may
 // do what.
+//
+// It promises: a change that was answered with success is durable; an answer reflects
+// every change that was acknowledged before the request began; no secret leaves
+// before its audit record has been written; a refused request changes nothing. It
+// keeps the graph equal to the store: every change is a set that is committed first
+// and applied then. It imports policy, rbac, store, audit, seal, token and the rooms
+// below.
 package core
 
 import (
-	"net/netip"
+	"context"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
-	"rekey/internal/ident"
+	"rekey/internal/audit"
+	"rekey/internal/fault"
+	"rekey/internal/rbac"
 	"rekey/internal/row"
-	"rekey/internal/secret"
+	"rekey/internal/seal"
+	"rekey/internal/store"
+	"rekey/internal/token"
 )
-
-// Origin is where a request comes from, for restrictions and for the audit.
-type Origin struct {
-	IP        netip.Addr // invalid for a local command
-	RequestID string
-	UserAgent string
-}
-
-// Caller is a role that has proved who it is, and how.
-type Caller struct {
-	Origin
-	Role     ident.ID
-	IssuedAt time.Time // of the access token; zero for Basic credentials
-	basic    bool
-	operator bool
-}
-
-// Core is the one value behind all doors.
-type Core struct{}
-
-// ResourceView is all that a client may learn of a resource. Times are UTC.
-type ResourceView struct {
-	row.Resource
-	Permissions    []row.Permission    // direct ones, by role then privilege
-	Annotations    []row.Annotation    // by name
-	Secrets        []SecretVersion     // kind variable: by version
-	PolicyVersions []row.PolicyVersion // kind policy: by version
-	Networks       []netip.Prefix      // kinds user, host: restricted_to
-	Tokens         []FactoryToken      // kind host_factory
-	Layers         []ident.ID          // kind host_factory
-}
-
-// SecretVersion says that a version of a value is kept.
-type SecretVersion struct {
-	Version   int
-	ExpiresAt time.Time // zero: never
-}
-
-// FactoryToken is a host factory token as its factory shows it.
-type FactoryToken struct {
-	ExpiresAt time.Time
-	Networks  []netip.Prefix
-	Token     secret.Bytes
-}
-
-// RoleView is all that a client may learn of a role.
-type RoleView struct {
-	row.Role
-	Members []row.Membership // direct ones, by member
-}
-
-// Edge is an edge of a role graph.
-type Edge struct{ Parent, Child ident.ID }
-
-// ResourceQuery selects visible resources. Limit and Offset count rows.
-type ResourceQuery struct {
-	Account string  // "" for all
-	Kind    string  // "" for all
-	Search  *string // words that must all occur; nil for no search; empty finds nothing
-	Owner   string  // short or full role id; "" for any
-	ActAs   string  // full id of a role that the caller holds; "" for the caller itself
-	Limit   int     // 0 for no limit
-	Offset  int
-}
-
-// MemberQuery selects memberships of a role.
-type MemberQuery struct {
-	Kinds  []string // nil for all
-	Search *string
-	Filter []string // memberships: short or full ids of the roles wanted; nil for all
-	Limit  int      // 0 for no limit
-	Offset int
-}
-
-// Value is a secret's value as it is handed out.
-type Value struct {
-	Value    secret.Bytes
-	MimeType string // of annotation conjur/mime_type, else application/octet-stream
-	Version  int
-}
-
-// Mode is how a policy text is loaded.
-type Mode int
-
-// The modes.
-const (
-	Add     Mode = iota // POST: create only
-	Modify              // PATCH: create, update, delete explicitly
-	Replace             // PUT: make the loaded policy's rows equal to the text
-)
-
-// Loaded is the result of a policy load.
-type Loaded struct {
-	Version  int
-	Created  []CreatedRole // new users and hosts, in the order of their ids
-	Warnings []string
-}
-
-// CreatedRole is a new user or host. APIKey is empty if it has none.
-type CreatedRole struct {
-	ID     ident.ID
-	APIKey secret.Bytes
-}
 
 // Config is what an operator may set of the use cases' behaviour.
 type Config struct {
-	UserTokenTTL    time.Duration // default 480 s, at most 5 h
-	HostTokenTTL    time.Duration // default 480 s, at most 5 h
-	APIKeyDefault   bool          // hosts without annotation authn/api-key get a key
-	ListLimitMax    int           // largest page of GET /resources; 0 for no limit
-	SecretVersions  int           // versions kept of a value
-	PolicyVersions  int           // versions kept of a policy
-	UsersInRootOnly bool          // users may only be created in the root policy
+	UserTokenTTL    time.Duration     // at most 5 h
+	HostTokenTTL    time.Duration     // at most 5 h
+	APIKeyDefault   bool              // hosts without annotation authn/api-key get a key; else they are refused
+	SecretVersions  int               // versions kept of a value
+	PolicyVersions  int               // versions kept of a policy
+	UsersInRootOnly bool              // users may only be created in the root policy
+	Passwords       map[string]string // by user id: set whenever a policy that declares the user is loaded
+	CacheBytes      int               // most memory for sealed values; 0 for the default
+}
+
+// Default is what holds where the operator says nothing.
+func Default() Config {
+	return Config{
+		UserTokenTTL:   8 * time.Minute,
+		HostTokenTTL:   8 * time.Minute,
+		APIKeyDefault:  true,
+		SecretVersions: 20,
+		PolicyVersions: 20,
+		CacheBytes:     64 << 20,
+	}
+}
+
+// Options are the dependencies of a Core. All are required.
+type Options struct {
+	Store   store.Store
+	Audit   *audit.Log
+	RootKey *seal.Root
+	Config  Config
+	Now     func() time.Time
+	Rand    io.Reader
+	Log     *slog.Logger
+}
+
+// Core is the one value behind all doors. It is safe for concurrent use.
+type Core struct {
+	store     store.Store
+	committer *store.Committer
+	ring      *seal.Keyring
+	audit     *audit.Log
+	config    Config
+	clock     func() time.Time
+	rand      io.Reader
+	log       *slog.Logger
+
+	mu    sync.RWMutex // guards graph
+	graph *rbac.Graph
+
+	structure gate  // at most one planner of roles, resources and edges
+	rows      locks // at most one writer of a secret or a credential
+
+	values    *values
+	tokenKeys *token.Keys
+	verifier  *token.Verifier
+	signers   atomic.Pointer[map[string]*token.Key] // by account
+	bcrypt    chan struct{}                         // bounds the cores that password checks may take
+
+	background sync.WaitGroup
+}
+
+// Open loads everything that the store has. A root key that is not the one by which
+// the store was sealed is refused, by name.
+func Open(ctx context.Context, o Options) (*Core, error) {
+	values, err := newValues(o.Config.CacheBytes)
+	if err != nil {
+		return nil, err
+	}
+	c := &Core{
+		store: o.Store, audit: o.Audit, config: o.Config, clock: o.Now, rand: o.Rand, log: o.Log,
+		graph:     rbac.New(),
+		structure: newGate(),
+		values:    values,
+		bcrypt:    make(chan struct{}, passwordChecks),
+	}
+	c.committer = store.NewCommitter(o.Store, c.apply)
+	if c.ring, err = openRing(ctx, o, c.committer); err != nil {
+		return nil, err
+	}
+	if err := o.Store.Load(ctx, c.graph.Add); err != nil {
+		return nil, fault.Wrap(err, "the store cannot be loaded")
+	}
+	c.tokenKeys = &token.Keys{}
+	c.verifier = token.NewVerifier(c.tokenKeys)
+	if err := c.refreshSigners(); err != nil {
+		return nil, err
+	}
+	c.background.Go(c.buildSearch)
+	return c, nil
+}
+
+// Close waits for running commits. The store stays open: it is the caller's.
+func (c *Core) Close() error {
+	c.committer.Close()
+	c.background.Wait()
+	return nil
+}
+
+// now is the time as rows keep it.
+func (c *Core) now() time.Time { return c.clock().UTC().Truncate(time.Millisecond) }
+
+// apply takes sets that have become durable into memory, before anybody is told.
+func (c *Core) apply(sets []*row.Set) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	signing := false
+	for _, set := range sets {
+		if err := c.graph.Apply(set); err != nil {
+			// Answers from this graph would no longer be what is durable.
+			panic("rekey: " + err.Error())
+		}
+		for _, change := range set.Changes {
+			switch change.Row.(type) {
+			case row.SigningKey, row.Account:
+				signing = true
+			}
+		}
+	}
+	if signing {
+		if err := c.refreshSigners(); err != nil {
+			panic("rekey: " + err.Error())
+		}
+	}
+}
+
+// buildSearch makes the search index, beside the first requests. It is built from a
+// graph that is only read; a change that slips in between makes it start again.
+func (c *Core) buildSearch() {
+	for {
+		c.mu.RLock()
+		built := c.graph.NewSearch()
+		c.mu.RUnlock()
+		c.mu.Lock()
+		done := c.graph.UseSearch(built)
+		c.mu.Unlock()
+		if done {
+			return
+		}
+	}
 }

@@ -1,0 +1,220 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Cores are the two processors of a run. On a machine with a single one they are the same.
+type Cores struct{ Serve, Load int }
+
+// pickCores takes the first two processors that this process may use.
+func pickCores() (Cores, error) {
+	var may unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &may); err != nil {
+		return Cores{}, fmt.Errorf("ask for the usable processors: %w", err)
+	}
+	var found []int
+	for core := 0; len(found) < 2 && core < 1024; core++ {
+		if may.IsSet(core) {
+			found = append(found, core)
+		}
+	}
+	return Cores{Serve: found[0], Load: found[len(found)-1]}, nil
+}
+
+// pinSelf holds every thread of this process, and so every later one, to one core.
+func pinSelf(core int) error {
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return err
+	}
+	for _, task := range tasks {
+		tid, err := strconv.Atoi(task.Name())
+		if err != nil {
+			return err
+		}
+		if err := pinThread(tid, core); err != nil && !errors.Is(err, unix.ESRCH) {
+			return fmt.Errorf("hold thread %d to core %d: %w", tid, core, err)
+		}
+	}
+	runtime.GOMAXPROCS(1)
+	return nil
+}
+
+func pinThread(tid, core int) error {
+	var set unix.CPUSet
+	set.Set(core)
+	return unix.SchedSetaffinity(tid, &set)
+}
+
+// process is a server in a child process.
+type process struct {
+	address string
+	name    string
+	log     string // the file with its output
+	cmd     *exec.Cmd
+	ended   chan struct{} // closed when the child has ended
+	err     error         // how it ended, to be read after ended is closed
+}
+
+// startServer starts a server held to the servers' core with one running goroutine at a time, its output going to the
+// file log. The child inherits the affinity of the thread that makes it, so it has no moment on another core.
+func (e *Env) startServer(cmd *exec.Cmd, address, log string) (*process, error) {
+	out, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer out.Close()
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.Env = append(cmd.Environ(), "GOMAXPROCS=1")
+
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var before unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &before); err != nil {
+		return nil, err
+	}
+	if err := pinThread(0, e.Cores.Serve); err != nil {
+		return nil, fmt.Errorf("hold the server to core %d: %w", e.Cores.Serve, err)
+	}
+	startErr := cmd.Start()
+	if err := unix.SchedSetaffinity(0, &before); err != nil {
+		return nil, errors.Join(startErr, err)
+	}
+	if startErr != nil {
+		return nil, startErr
+	}
+	p := &process{address: address, name: cmd.Path, log: log, cmd: cmd, ended: make(chan struct{})}
+	e.servers = append(e.servers, p)
+	go func() {
+		p.err = cmd.Wait()
+		close(p.ended)
+	}()
+	return p, nil
+}
+
+// poll calls ready every two milliseconds until it returns true. It returns an error with the end of the server's
+// output when the server ends, or is not ready in time.
+func (p *process) poll(ctx context.Context, limit time.Duration, ready func() bool) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for !ready() {
+		select {
+		case <-p.ended:
+			return fmt.Errorf("%s ended before it answered (%v): %s", p.name, p.err, p.logTail())
+		case <-ctx.Done():
+			return fmt.Errorf("%s does not answer on %s: %w: %s", p.name, p.address, ctx.Err(), p.logTail())
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+	return nil
+}
+
+// listening tells whether the server takes connections.
+func (p *process) listening() bool {
+	conn, err := net.Dial("tcp", p.address)
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
+}
+
+// stop asks the server to end (SIGTERM) and waits for it; after the limit it is killed and that is an error.
+func (p *process) stop(limit time.Duration) error {
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	select {
+	case <-p.ended:
+		return nil
+	case <-time.After(limit):
+		err := p.cmd.Process.Kill()
+		<-p.ended
+		return errors.Join(fmt.Errorf("%s did not end within %s of SIGTERM: %s", p.name, limit, p.logTail()), err)
+	}
+}
+
+// logTail returns the last lines of the server's output.
+func (p *process) logTail() string {
+	text, err := os.ReadFile(p.log)
+	if err != nil {
+		return err.Error()
+	}
+	const most = 2000
+	return strings.TrimSpace(string(text[max(0, len(text)-most):]))
+}
+
+// cpu returns the processor time that the server has used so far, of all its threads. The kernel derives the clock of a
+// process from its id: all bits inverted, shifted by three, and 2 for "time on the processor".
+func (p *process) cpu() (time.Duration, error) {
+	var t unix.Timespec
+	if err := unix.ClockGettime(int32(^p.cmd.Process.Pid<<3|2), &t); err != nil {
+		return 0, fmt.Errorf("processor time of %s: %w", p.name, err)
+	}
+	return time.Duration(t.Nano()), nil
+}
+
+// cpuBetween returns the processor time that the server uses between two moments to come.
+func (p *process) cpuBetween(ctx context.Context, begin, end time.Time) (time.Duration, error) {
+	var used [2]time.Duration
+	for i, moment := range []time.Time{begin, end} {
+		select {
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		case <-time.After(time.Until(moment)):
+		}
+		var err error
+		if used[i], err = p.cpu(); err != nil {
+			return 0, err
+		}
+	}
+	return used[1] - used[0], nil
+}
+
+// resident returns the server's resident memory now (VmRSS) and at its highest so far (VmHWM), in bytes.
+func (p *process) resident() (now, peak int64, err error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, 0, err
+	}
+	for line := range strings.Lines(string(status)) {
+		name, value, _ := strings.Cut(line, ":")
+		var into *int64
+		switch name {
+		case "VmRSS":
+			into = &now
+		case "VmHWM":
+			into = &peak
+		default:
+			continue
+		}
+		kib, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")), 10, 64)
+		if err != nil {
+			return 0, 0, fmt.Errorf("/proc status line %q: %w", line, err)
+		}
+		*into = kib << 10
+	}
+	return now, peak, nil
+}
+
+// freeAddress returns a loopback address that nothing listens on.
+func freeAddress() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return listener.Addr().String(), listener.Close()
+}

@@ -1,0 +1,103 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"rekey/internal/fault"
+	"rekey/internal/server/admin"
+)
+
+func accountCommand() *cobra.Command {
+	account := &cobra.Command{Use: "account", Short: "Create, delete and list accounts", Args: cobra.NoArgs}
+
+	var fromStdin bool
+	create := newLocal(&cobra.Command{
+		Use: "create NAME", Short: "Create an account, its signing key and its admin",
+		Long: "Creates an account with a signing key and a user admin. The last line on standard output has\n" +
+			"the admin's API key, unless a password was given.",
+		Args: cobra.ExactArgs(1),
+	}, true, func(cmd *cobra.Command, local *admin.Client, args []string) error {
+		var password *string
+		if fromStdin {
+			text, err := passwordFromStdin(cmd)
+			if err != nil {
+				return err
+			}
+			password = &text
+		}
+		created, err := local.CreateAccount(cmd.Context(), args[0], password)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "Created new account '%s'\n", created.Name)
+		printAccount(cmd.OutOrStdout(), created)
+		return nil
+	})
+	create.Flags().BoolVar(&fromStdin, "password-from-stdin", false, "read the admin's password from standard input")
+
+	remove := newLocal(&cobra.Command{
+		Use: "delete NAME", Short: "Delete an account and everything in it", Args: cobra.ExactArgs(1),
+	}, false, func(cmd *cobra.Command, local *admin.Client, args []string) error {
+		if err := local.DeleteAccount(cmd.Context(), args[0]); err != nil {
+			return err
+		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "Deleted account '%s'\n", args[0])
+		return nil
+	})
+
+	list := newLocal(&cobra.Command{
+		Use: "list", Short: "List the accounts, one a line", Args: cobra.NoArgs,
+	}, false, func(cmd *cobra.Command, local *admin.Client, _ []string) error {
+		names, err := local.ListAccounts(cmd.Context())
+		for _, name := range names {
+			fmt.Fprintln(cmd.OutOrStdout(), name)
+		}
+		return err
+	})
+
+	account.AddCommand(create, remove, list)
+	return account
+}
+
+// printAccount writes the lines that scripts read the key from.
+func printAccount(w io.Writer, created admin.Account) {
+	fmt.Fprintf(w, "Token-Signing Public Key: %s", created.PublicKey)
+	if created.APIKey == "" {
+		fmt.Fprintln(w, "Password is set")
+		return
+	}
+	fmt.Fprintf(w, "API key for admin: %s\n", created.APIKey)
+}
+
+func signingKeyCommand() *cobra.Command {
+	key := &cobra.Command{Use: "signing-key", Short: "Rotate the key that signs access tokens", Args: cobra.NoArgs}
+	key.AddCommand(newLocal(&cobra.Command{
+		Use: "rotate ACCOUNT", Short: "Give an account a new signing key",
+		Long: "Gives an account a new signing key and prints its id. Tokens that the previous key has signed stay\n" +
+			"good until they expire.",
+		Args: cobra.ExactArgs(1),
+	}, false, func(cmd *cobra.Command, local *admin.Client, args []string) error {
+		id, err := local.RotateSigningKey(cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(cmd.OutOrStdout(), id)
+		return nil
+	}))
+	return key
+}
+
+// passwordFromStdin reads to the end and drops one final newline.
+func passwordFromStdin(cmd *cobra.Command) (string, error) {
+	if isTerminal(cmd.InOrStdin()) {
+		return "", fault.New(fault.Invalid, "standard input is a terminal: pipe the password in, as in `rekey ... --password-from-stdin < FILE`")
+	}
+	text, err := io.ReadAll(cmd.InOrStdin())
+	if err != nil {
+		return "", fault.Wrap(err, "reading the password")
+	}
+	return trimNewline(string(text)), nil
+}

@@ -1,0 +1,34 @@
+package cli
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"rekey/internal/secret"
+)
+
+func dataKeyCommand() *cobra.Command {
+	key := &cobra.Command{Use: "data-key", Short: "Make a root key", Args: cobra.NoArgs}
+	key.AddCommand(&cobra.Command{
+		Use: "generate", Short: "Print a new root key for REKEY_DATA_KEY or the root key file",
+		Long:    "Prints 44 characters, the base64 of 32 random bytes; with a newline only on a terminal.",
+		Example: "  (umask 077; rekey data-key generate > root.key)\n  export REKEY_DATA_KEY=\"$(rekey data-key generate)\"",
+		Args:    cobra.NoArgs,
+		Run: func(cmd *cobra.Command, _ []string) {
+			fmt.Fprint(cmd.OutOrStdout(), newRootKey().RevealString())
+			if isTerminal(cmd.OutOrStdout()) {
+				fmt.Fprintln(cmd.OutOrStdout())
+			}
+		},
+	})
+	return key
+}
+
+func newRootKey() secret.Bytes {
+	var key [32]byte
+	rand.Read(key[:]) // never fails
+	return secret.FromString(base64.StdEncoding.EncodeToString(key[:]))
+}

@@ -1,0 +1,44 @@
+package cli
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"rekey/internal/config"
+	"rekey/internal/fault"
+	"rekey/internal/server"
+	"rekey/internal/server/admin"
+)
+
+// newLocal makes a command that works on a data directory, whether its server runs
+// or not. Only one that creates may meet a directory that is not there.
+func newLocal(cmd *cobra.Command, creates bool, run func(cmd *cobra.Command, local *admin.Client, args []string) error) *cobra.Command {
+	addSettings(cmd.Flags(), localSettings...)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		loaded, err := config.LoadLocal(sources(cmd))
+		if err != nil {
+			return err
+		}
+		local, err := admin.Dial(cmd.Context(), loaded.DataDir)
+		if err != nil {
+			return err
+		}
+		if local != nil {
+			return run(cmd, local, args)
+		}
+		if _, err := os.Stat(loaded.DataDir); errors.Is(err, fs.ErrNotExist) && !creates {
+			e := fault.New(fault.NotFound, "there is no data directory %s", loaded.DataDir)
+			e.Advice = "name it with --data-dir or REKEY_DATA_DIR, or make one with `rekey account create NAME`"
+			return e
+		}
+		backend, err := server.Open(cmd.Context(), loaded.Config, cmd.ErrOrStderr(), logger(&loaded.Config, cmd.ErrOrStderr()))
+		if err != nil {
+			return err
+		}
+		return errors.Join(run(cmd, backend.Local(), args), backend.Close())
+	}
+	return cmd
+}

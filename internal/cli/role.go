@@ -1,0 +1,63 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"rekey/internal/fault"
+	"rekey/internal/server/admin"
+)
+
+func roleCommand() *cobra.Command {
+	role := &cobra.Command{Use: "role", Short: "Retrieve API keys and reset passwords", Args: cobra.NoArgs}
+
+	retrieve := newLocal(&cobra.Command{
+		Use: "retrieve-key ROLE...", Short: "Print the API keys of roles, one a line",
+		Long:    "Prints the API keys of users and hosts, one a line, in the order asked.",
+		Example: "  rekey role retrieve-key demo:user:admin demo:host:shop/web-1",
+		Args:    cobra.MinimumNArgs(1),
+	}, false, func(cmd *cobra.Command, local *admin.Client, args []string) error {
+		var failed error
+		for _, name := range args {
+			key, err := local.RetrieveKey(cmd.Context(), name)
+			if fault.Is(err, fault.NotFound) {
+				err = &fault.Error{Kind: fault.NotFound, Message: "role does not exist: " + name, Advice: "look for its id with `GET /resources`", Cause: err}
+			}
+			if err != nil {
+				failed = errors.Join(failed, err)
+				continue
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), key)
+		}
+		return failed
+	})
+
+	var fromStdin bool
+	reset := newLocal(&cobra.Command{
+		Use: "reset-password ROLE", Short: "Set a user's password and replace its API key",
+		Long:    "Sets the password of a user and replaces its API key, which it prints.",
+		Example: "  rekey role reset-password demo:user:admin",
+		Args:    cobra.ExactArgs(1),
+	}, false, func(cmd *cobra.Command, local *admin.Client, args []string) error {
+		ask := promptPassword
+		if fromStdin {
+			ask = passwordFromStdin
+		}
+		password, err := ask(cmd)
+		if err != nil {
+			return err
+		}
+		key, err := local.ResetPassword(cmd.Context(), args[0], password)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "Password changed and API key rotated for '%s'.\n\nNew API key: %s\n", args[0], key)
+		return nil
+	})
+	reset.Flags().BoolVar(&fromStdin, "password-from-stdin", false, "read the password from standard input")
+
+	role.AddCommand(retrieve, reset)
+	return role
+}

@@ -1,0 +1,89 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"rekey/internal/config"
+	"rekey/internal/server"
+)
+
+func serverCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "server", Short: "Serve a data directory",
+		Long: "Serves until SIGTERM or SIGINT, then finishes the requests under way. SIGHUP reads the TLS\n" +
+			"certificate again and opens the audit file again. The log goes to standard error, audit records to\n" +
+			"standard output unless they are sent elsewhere.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			loaded, err := config.Load(sources(cmd))
+			if err != nil {
+				return err
+			}
+			log := logger(&loaded.Config, cmd.ErrOrStderr())
+			for _, warning := range loaded.Warnings {
+				log.Warn(warning)
+			}
+			backend, err := server.Open(cmd.Context(), loaded.Config, cmd.OutOrStdout(), log)
+			if err != nil {
+				return err
+			}
+			return errors.Join(serve(cmd, backend, loaded.Account, log), backend.Close())
+		},
+	}
+	addSettings(cmd.Flags())
+	return cmd
+}
+
+// serve makes the account if it is asked for and missing, and serves until the
+// command's context is done.
+func serve(cmd *cobra.Command, backend *server.Backend, account string, log *slog.Logger) error {
+	if account != "" {
+		local := backend.Local()
+		names, err := local.ListAccounts(cmd.Context())
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(names, account) {
+			created, err := local.CreateAccount(cmd.Context(), account, nil)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "Created new account '%s'\n", account)
+			printAccount(cmd.OutOrStdout(), created)
+		}
+	}
+	srv := backend.Server()
+	defer onHangup(cmd.Context(), srv, log)()
+	return srv.Run(cmd.Context())
+}
+
+// onHangup reloads the server at each SIGHUP until the result is called.
+func onHangup(ctx context.Context, srv *server.Server, log *slog.Logger) (stop func()) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-hangups:
+			}
+			if err := srv.Reload(); err != nil {
+				log.Error("reloading failed; what failed stays as it was", "error", err)
+				continue
+			}
+			log.Info("reloaded the TLS certificate and the audit file")
+		}
+	}()
+	return func() { signal.Stop(hangups); cancel() }
+}

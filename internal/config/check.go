@@ -1,0 +1,96 @@
+package config
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"time"
+
+	"rekey/internal/secret"
+)
+
+func checkListen(address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return errors.New("it is not host:port, such as 127.0.0.1:8080 or [::1]:8080")
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return errors.New("its port is not a number from 0 to 65535")
+	}
+	return nil
+}
+
+func checkKey(text secret.Bytes) error {
+	if text.Len() == 0 {
+		return nil
+	}
+	key, err := base64.StdEncoding.Strict().DecodeString(text.RevealString())
+	if err != nil || len(key) != 32 {
+		return errors.New("it is not the base64 of 32 bytes, as `rekey data-key generate` prints it")
+	}
+	return nil
+}
+
+func checkFile(path string) error {
+	if path == "" {
+		return nil
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return file.Close()
+}
+
+func checkTTL(d time.Duration) error {
+	if d < time.Second || d > maxTokenTTL {
+		return fmt.Errorf("it is not between 1 and %d seconds", int(maxTokenTTL.Seconds()))
+	}
+	return nil
+}
+
+func checkRange(n, least int) error {
+	if n < least {
+		return fmt.Errorf("it is less than %d", least)
+	}
+	return nil
+}
+
+// conflicts tells what is wrong with settings that are each fine on their own.
+func (c *Config) conflicts() (problems []Problem) {
+	add := func(key, message, remedy string) {
+		problems = append(problems, Problem{Setting: key, Message: message, Remedy: remedy})
+	}
+	switch {
+	case c.TLSCertificate != "" && c.TLSKey == "":
+		add("tls_key", "there is a certificate, but no private key", "set tls_key to the file with the certificate's key")
+	case c.TLSCertificate == "" && c.TLSKey != "":
+		add("tls_certificate", "there is a private key, but no certificate", "set tls_certificate to the file with the key's certificate")
+	}
+	if c.TLSSelfSigned && (c.TLSCertificate != "" || c.TLSKey != "") {
+		add("tls_self_signed", "there is a certificate already", "leave out either tls_self_signed or tls_certificate and tls_key")
+	}
+	if checkListen(c.Listen) == nil && !c.TLS() && c.TLSKey == "" && !c.TLSTerminatedByProxy && !loopback(c.Listen) {
+		add("listen", fmt.Sprintf("plain HTTP on %s would send secrets in the clear", c.Listen),
+			"set tls_certificate and tls_key, or tls_self_signed, or listen on 127.0.0.1; "+
+				"if a proxy in front speaks TLS with the clients, say so with tls_terminated_by_proxy")
+	}
+	return problems
+}
+
+// loopback tells whether an address that passed checkListen stays on the machine.
+func loopback(listen string) bool {
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.IsLoopback()
+}

@@ -1,0 +1,171 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// maxTokenTTL bounds the life of an access token.
+const maxTokenTTL = 5 * time.Hour
+
+// table returns every setting, in the order in which they are documented.
+func table() []*Setting {
+	return []*Setting{
+		{
+			Key: "data_dir", Env: []string{"REKEY_DATA_DIR"}, Flag: "data-dir", Type: "path",
+			Default: defaultDataDir(),
+			Doc:     "The directory with everything that the server keeps. It is made with mode 0700 if it is missing. One process at a time uses it.",
+			field:   func(c *Config) any { return &c.DataDir },
+			check: func(c *Config) error {
+				if c.DataDir == "" {
+					return fmt.Errorf("there is no home directory to put the data into: name a directory")
+				}
+				return nil
+			},
+		},
+		{
+			Key: "data_key", Env: []string{"REKEY_DATA_KEY", "CONJUR_DATA_KEY"}, Type: "base64 of 32 bytes", Secret: true,
+			Doc:   "The root key, which seals all other keys: what `rekey data-key generate` prints. It wins over the file below.",
+			field: func(c *Config) any { return &c.DataKey },
+			check: func(c *Config) error { return checkKey(c.DataKey) },
+		},
+		{
+			Key: "data_key_file", Env: []string{"REKEY_DATA_KEY_FILE"}, Flag: "data-key-file", Type: "path",
+			Doc:   "File with the root key in base64. Default: `root.key` in the data directory. Keep it readable for the server's user only, and keep a copy: without it the data cannot be read.",
+			field: func(c *Config) any { return &c.DataKeyFile },
+		},
+		{
+			Key: "account", ServerOnly: true, Env: []string{"REKEY_ACCOUNT"}, Flag: "account", Type: "name",
+			Doc:   "Account to create when the server starts and does not have it yet. The API key of its admin is printed once.",
+			field: func(c *Config) any { return &c.Account },
+			check: func(c *Config) error {
+				if strings.ContainsAny(c.Account, " \t\r\n:/") {
+					return fmt.Errorf("an account's name has no blank, colon or slash")
+				}
+				return nil
+			},
+		},
+		{
+			Key: "listen", ServerOnly: true, Env: []string{"REKEY_LISTEN"}, Flag: "listen", Type: "host:port", Default: "127.0.0.1:8080",
+			Doc:   "Address to listen on. Port 0 takes a free one. Any address but a loopback one needs TLS.",
+			field: func(c *Config) any { return &c.Listen },
+			check: func(c *Config) error { return checkListen(c.Listen) },
+		},
+		{
+			Key: "tls_certificate", ServerOnly: true, Env: []string{"REKEY_TLS_CERTIFICATE"}, Flag: "tls-certificate", Type: "path",
+			Doc:   "PEM file with the server's certificate, followed by its intermediates. It is read again on SIGHUP and when the file changes.",
+			field: func(c *Config) any { return &c.TLSCertificate },
+			check: func(c *Config) error { return checkFile(c.TLSCertificate) },
+		},
+		{
+			Key: "tls_key", ServerOnly: true, Env: []string{"REKEY_TLS_KEY"}, Flag: "tls-key", Type: "path",
+			Doc:   "PEM file with the private key of that certificate.",
+			field: func(c *Config) any { return &c.TLSKey },
+			check: func(c *Config) error { return checkFile(c.TLSKey) },
+		},
+		{
+			Key: "tls_self_signed", ServerOnly: true, Env: []string{"REKEY_TLS_SELF_SIGNED"}, Flag: "tls-self-signed", Type: "true or false", Default: "false",
+			Doc:   "Make a self-signed certificate, keep it in the data directory, and print its SHA-256 fingerprint at each start, so that clients can pin it.",
+			field: func(c *Config) any { return &c.TLSSelfSigned },
+		},
+		{
+			Key: "tls_terminated_by_proxy", ServerOnly: true, Env: []string{"REKEY_TLS_TERMINATED_BY_PROXY"}, Flag: "tls-terminated-by-proxy", Type: "true or false", Default: "false",
+			Doc:   "Allow plain HTTP on an address that is not a loopback one, because a proxy in front of the server speaks TLS with the clients.",
+			field: func(c *Config) any { return &c.TLSTerminatedByProxy },
+		},
+		{
+			Key: "trusted_proxies", ServerOnly: true, Env: []string{"REKEY_TRUSTED_PROXIES", "CONJUR_TRUSTED_PROXIES", "TRUSTED_PROXIES"}, Flag: "trusted-proxies", Type: "addresses and CIDR blocks",
+			Doc:   "Peers whose X-Forwarded-For header is believed. 127.0.0.1 and ::1 always are.",
+			field: func(c *Config) any { return &c.TrustedProxies },
+		},
+		{
+			Key: "user_authorization_token_ttl", Env: []string{"REKEY_USER_AUTHORIZATION_TOKEN_TTL", "CONJUR_USER_AUTHORIZATION_TOKEN_TTL"}, Flag: "user-token-ttl", Type: "seconds or duration", Default: "480",
+			Doc:   "How long an access token of a user is good for: seconds, or a duration such as 8m; at most 18000 (5 hours).",
+			field: func(c *Config) any { return &c.UserTokenTTL },
+			check: func(c *Config) error { return checkTTL(c.UserTokenTTL) },
+		},
+		{
+			Key: "host_authorization_token_ttl", Env: []string{"REKEY_HOST_AUTHORIZATION_TOKEN_TTL", "CONJUR_HOST_AUTHORIZATION_TOKEN_TTL"}, Flag: "host-token-ttl", Type: "seconds or duration", Default: "480",
+			Doc:   "How long an access token of a host is good for, written as above.",
+			field: func(c *Config) any { return &c.HostTokenTTL },
+			check: func(c *Config) error { return checkTTL(c.HostTokenTTL) },
+		},
+		{
+			Key: "authn_api_key_default", Env: []string{"REKEY_AUTHN_API_KEY_DEFAULT", "CONJUR_AUTHN_API_KEY_DEFAULT"}, Flag: "api-key-default", Type: "true or false", Default: "true",
+			Doc:   "Whether a host without the annotation authn/api-key has an API key.",
+			field: func(c *Config) any { return &c.APIKeyDefault },
+		},
+		{
+			Key: "api_resource_list_limit_max", Env: []string{"REKEY_API_RESOURCE_LIST_LIMIT_MAX", "CONJUR_API_RESOURCE_LIST_LIMIT_MAX"}, Flag: "list-limit-max", Type: "number", Default: "1000",
+			Doc:   "Largest and default number of resources in one answer of a list request; 0 for no limit.",
+			field: func(c *Config) any { return &c.ListLimitMax },
+			check: func(c *Config) error { return checkRange(c.ListLimitMax, 0) },
+		},
+		{
+			Key: "secrets_version_limit", Env: []string{"REKEY_SECRETS_VERSION_LIMIT", "SECRETS_VERSION_LIMIT"}, Flag: "secret-versions", Type: "number", Default: "20",
+			Doc:   "How many of the newest values of a variable are kept.",
+			field: func(c *Config) any { return &c.SecretVersions },
+			check: func(c *Config) error { return checkRange(c.SecretVersions, 1) },
+		},
+		{
+			Key: "policies_version_limit", Env: []string{"REKEY_POLICIES_VERSION_LIMIT", "POLICIES_VERSION_LIMIT"}, Flag: "policy-versions", Type: "number", Default: "20",
+			Doc:   "How many of the newest versions of a policy are kept.",
+			field: func(c *Config) any { return &c.PolicyVersions },
+			check: func(c *Config) error { return checkRange(c.PolicyVersions, 1) },
+		},
+		{
+			Key: "users_in_root_policy_only", Env: []string{"REKEY_USERS_IN_ROOT_POLICY_ONLY", "CONJUR_USERS_IN_ROOT_POLICY_ONLY"}, Flag: "users-in-root-policy-only", Type: "true or false", Default: "false",
+			Doc:   "Refuse policies that create users anywhere but in the root policy.",
+			field: func(c *Config) any { return &c.UsersInRootOnly },
+		},
+		{
+			Key: "log_level", Env: []string{"REKEY_LOG_LEVEL", "CONJUR_LOG_LEVEL"}, Flag: "log-level", Type: "debug, info, warn or error", Default: "info",
+			Doc:   "How much the application log says. It goes to standard error.",
+			field: func(c *Config) any { return &c.LogLevel },
+		},
+		{
+			Key: "log_format", Env: []string{"REKEY_LOG_FORMAT"}, Flag: "log-format", Type: "text or json", Default: "text",
+			Doc:   "The form of the application log.",
+			field: func(c *Config) any { return &c.LogFormat },
+			check: func(c *Config) error {
+				if c.LogFormat != "text" && c.LogFormat != "json" {
+					return fmt.Errorf("it is neither text nor json")
+				}
+				return nil
+			},
+		},
+		{
+			Key: "audit", Env: []string{"REKEY_AUDIT"}, Flag: "audit", Type: "stdout or file:PATH", Default: "stdout",
+			Doc:   "Where audit records go. A file is opened again on SIGHUP, so that it can be rotated. A local command that works while the server is stopped writes to standard error where the server would write to standard output.",
+			field: func(c *Config) any { return &c.Audit },
+			check: func(c *Config) error {
+				if path, ok := strings.CutPrefix(c.Audit, "file:"); c.Audit != "stdout" && (!ok || path == "") {
+					return fmt.Errorf("it is neither stdout nor file:PATH")
+				}
+				return nil
+			},
+		},
+	}
+}
+
+// defaultDataDir is rekey in the XDG base directory for data; empty without a home.
+func defaultDataDir() string {
+	if dir := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "rekey")
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "" // the check of data_dir tells the operator
+	}
+	return filepath.Join(home, ".local", "share", "rekey")
+}
+
+// foreign are settings that a Conjur configuration may have and that nothing here
+// answers to; they are warned about instead of being refused.
+var foreign = []string{
+	"authenticators", "extensions", "telemetry_enabled", "effective_policy_max_depth", "effective_policy_max_limit",
+	"authn_jwt_ignore_missing_issuer_claim", "dynamic_secrets_per_request_max", "host_factories_enabled",
+}

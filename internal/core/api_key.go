@@ -1,0 +1,226 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"rekey/internal/apikey"
+	"rekey/internal/fault"
+	"rekey/internal/ident"
+	"rekey/internal/row"
+	"rekey/internal/secret"
+	"rekey/internal/store"
+)
+
+// APIKey shows the API key of a caller that has proved itself with Basic credentials.
+func (c *Core) APIKey(ctx context.Context, caller Caller) (secret.Bytes, error) {
+	if caller.proof == byToken {
+		return secret.Bytes{}, refused("a token does not show the API key")
+	}
+	return c.showKey(ctx, caller.Role)
+}
+
+func (c *Core) showKey(ctx context.Context, id ident.ID) (secret.Bytes, error) {
+	keyless := refused("CONJ00120E Role '%s' has no credentials", id)
+	// The key may be rotated between the two reads: then the sealed bytes do not
+	// belong to the digest, and the newer one is wanted.
+	for range attempts {
+		c.mu.RLock()
+		var key *row.APIKey
+		if r := c.graph.Role(id); r != nil {
+			key = r.Key
+		}
+		c.mu.RUnlock()
+		if key == nil {
+			return secret.Bytes{}, keyless
+		}
+		sealed, err := c.store.APIKey(ctx, id)
+		if err != nil {
+			return secret.Bytes{}, c.gone(err, keyless, "API key of "+string(id))
+		}
+		shown, err := c.ring.Open(sealed, aadKey(id, key.Digest))
+		if err == nil {
+			return shown, nil
+		}
+		if c.keyIs(id, key.Digest) {
+			return secret.Bytes{}, err
+		}
+	}
+	return secret.Bytes{}, fault.New(fault.Conflict, "the API key changes faster than it can be read: try again")
+}
+
+func (c *Core) keyIs(id ident.ID, digest [32]byte) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	r := c.graph.Role(id)
+	return r != nil && r.Key != nil && r.Key.Digest == digest
+}
+
+// newKey draws an API key for a role, as plaintext and as a row.
+func (c *Core) newKey(id ident.ID, now time.Time) (secret.Bytes, row.APIKey, error) {
+	key, err := apikey.New(c.rand)
+	if err != nil {
+		return secret.Bytes{}, row.APIKey{}, err
+	}
+	digest := apikey.Digest(key)
+	sealed, err := c.ring.Seal(key, aadKey(id, digest))
+	if err != nil {
+		return secret.Bytes{}, row.APIKey{}, err
+	}
+	return key, row.APIKey{Role: id, Digest: digest, Sealed: sealed, RotatedAt: now}, nil
+}
+
+// RotateKey replaces an API key; the old one is dead when this returns. role is a
+// short or full id, or empty for the caller itself. Oneself is rotated by Basic
+// credentials only, so that a stolen token does not become a lasting credential;
+// others by a token whose role has update on them.
+func (c *Core) RotateKey(ctx context.Context, caller Caller, account, role string) (secret.Bytes, error) {
+	var key secret.Bytes
+	target, err := c.keyTarget(caller, account, role)
+	if err == nil {
+		err = retry(func() error {
+			var once error
+			key, once = c.rotateOnce(ctx, caller, target)
+			return once
+		})
+	}
+	return key, c.decided(err, c.by(caller).APIKeyRotate(target, err))
+}
+
+// KeyRotatedAt tells when an API key was last rotated. It is guarded as RotateKey is.
+func (c *Core) KeyRotatedAt(_ context.Context, caller Caller, account, role string) (ident.ID, time.Time, error) {
+	target, err := c.keyTarget(caller, account, role)
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if r := c.graph.Role(target); r != nil && r.Key != nil {
+		return target, r.Key.RotatedAt, nil
+	}
+	return target, time.Time{}, notApplicable(target)
+}
+
+func notApplicable(id ident.ID) error {
+	return fault.New(fault.NotAllowed, "CONJ00126E Role '%s' is not applicable for key rotation", id)
+}
+
+// keyTarget decides whose key a caller may rotate.
+func (c *Core) keyTarget(caller Caller, account, role string) (ident.ID, error) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	target := caller.Role
+	if role != "" {
+		id, err := ident.Qualify(account, role)
+		if err != nil {
+			return "", err
+		}
+		if c.graph.Role(id) == nil {
+			return "", noSuchRole(role, caller)
+		}
+		target = id
+	}
+	self := target == caller.Role
+	switch {
+	case self && caller.proof == byToken:
+		weak := refused("Credential strength is insufficient")
+		weak.Public = true
+		return target, weak
+	case self:
+		return target, c.hasKey(target)
+	case caller.proof != byToken:
+		return target, refused("Basic credentials rotate one's own key only: %s asked for %s", caller.Role, target)
+	}
+	_, x, err := c.visible(caller, target)
+	if fault.Is(err, fault.NotFound) {
+		hidden := noSuchRole(string(target), caller)
+		hidden.Log = "CONJ00125E it exists, but " + string(caller.Role) + " does not see it"
+		return target, hidden
+	}
+	if err != nil {
+		return target, err
+	}
+	if !c.graph.Allowed(c.graph.Role(caller.Role), "update", x) {
+		return target, lacks(caller, "update", target)
+	}
+	return target, c.hasKey(target)
+}
+
+func (c *Core) hasKey(id ident.ID) error {
+	r := c.graph.Role(id)
+	switch {
+	case r == nil:
+		return refused("CONJ00007E '%s' not found", id)
+	case r.Key == nil:
+		return notApplicable(id)
+	}
+	return nil
+}
+
+func noSuchRole(shown string, caller Caller) *fault.Error {
+	return fault.New(fault.NotFound, "CONJ00123E Resource '%s' requested by role '%s' not found", shown, caller.Role)
+}
+
+// rotateOnce replaces the key that is current now. A caller that proved itself by its
+// key loses the race against another rotation of the same key: of two callers that
+// share it, only one is told that it has succeeded.
+func (c *Core) rotateOnce(ctx context.Context, caller Caller, target ident.ID) (secret.Bytes, error) {
+	defer c.rows.lock(target)()
+	c.mu.RLock()
+	var current *row.APIKey
+	if r := c.graph.Role(target); r != nil {
+		current = r.Key
+	}
+	c.mu.RUnlock()
+	if current == nil {
+		return secret.Bytes{}, notApplicable(target)
+	}
+	if caller.proof == byKey && target == caller.Role && current.Digest != caller.keyDigest {
+		return secret.Bytes{}, refused("CONJ00002E Invalid credentials: the key was replaced while this request was under way")
+	}
+	key, fresh, err := c.newKey(target, c.now())
+	if err != nil {
+		return secret.Bytes{}, err
+	}
+	set := &row.Set{Require: []row.Condition{row.KeyIs{Role: target, Digest: current.Digest}}}
+	set.Add(row.Update, fresh)
+	if err := c.commit(ctx, set); err != nil {
+		return secret.Bytes{}, err
+	}
+	return key, nil
+}
+
+// RetrieveKey shows any role's API key to an operator. A user or host that has none
+// gets one.
+func (c *Core) RetrieveKey(ctx context.Context, caller Caller, id ident.ID) (secret.Bytes, error) {
+	key, err := c.retrieveKey(ctx, caller, id)
+	return key, c.decided(err, c.by(caller).APIKeyRetrieve(id, err))
+}
+
+func (c *Core) retrieveKey(ctx context.Context, caller Caller, id ident.ID) (secret.Bytes, error) {
+	if !caller.operator {
+		return secret.Bytes{}, forbidden("%s may not retrieve keys", caller.Role)
+	}
+	c.mu.RLock()
+	r := c.graph.Role(id)
+	keyless := r != nil && r.Key == nil
+	c.mu.RUnlock()
+	switch {
+	case r == nil:
+		return secret.Bytes{}, notFound(id)
+	case keyless && id.Kind() != "user" && id.Kind() != "host":
+		return secret.Bytes{}, notApplicable(id)
+	case keyless:
+		key, fresh, err := c.newKey(id, c.now())
+		if err != nil {
+			return secret.Bytes{}, err
+		}
+		set := &row.Set{Require: []row.Condition{row.RoleExists{Role: id}}}
+		set.Add(row.Insert, fresh)
+		if err := c.commit(ctx, set); !errors.Is(err, store.ErrChanged) {
+			return key, err
+		}
+	}
+	return c.showKey(ctx, id)
+}

@@ -1,0 +1,198 @@
+package core
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"net/netip"
+	"runtime"
+	"time"
+
+	"rekey/internal/apikey"
+	"rekey/internal/fault"
+	"rekey/internal/ident"
+	"rekey/internal/password"
+	"rekey/internal/row"
+	"rekey/internal/secret"
+	"rekey/internal/store"
+	"rekey/internal/token"
+)
+
+// longestTTL bounds the life of an access token.
+const longestTTL = 5 * time.Hour
+
+// passwordChecks is how many password checks, which are slow on purpose, may run at
+// once: guessing must not take all cores from everybody else.
+var passwordChecks = max(1, runtime.NumCPU()/2)
+
+// AuthenticateKey issues an access token, as JSON, to a role that shows its API key
+// from a network where it may be. All refusals are the same Unauthenticated.
+func (c *Core) AuthenticateKey(ctx context.Context, o Origin, account, login string, key secret.Bytes) ([]byte, error) {
+	id := ident.FromLogin(account, login)
+	digest := apikey.Digest(key)
+	c.mu.RLock()
+	r := c.graph.Role(id)
+	known := r != nil
+	matches := known && r.Key != nil && sameDigest(digest, r.Key.Digest)
+	keyless := known && r.Key == nil
+	var networks []netip.Prefix
+	if known {
+		networks = r.Networks
+	}
+	c.mu.RUnlock()
+
+	var err error
+	switch {
+	case !known:
+		err = refused("CONJ00007E '%s' not found", id)
+	case keyless:
+		err = refused("CONJ00120E Role '%s' has no credentials", id)
+	case !matches:
+		err = c.wrongKey(o, id, key)
+	case !within(networks, o.IP):
+		err = refused("CONJ00003E User is not authorized to login from the current origin")
+	}
+	var issued []byte
+	if err == nil {
+		issued, err = c.issue(id, account)
+	}
+	return issued, c.decided(err, c.from(o, knownRole(id, known)).Authenticate(id, "authn", webservice(account), err))
+}
+
+// issue signs an access token for a role.
+func (c *Core) issue(id ident.ID, account string) ([]byte, error) {
+	key, ok := (*c.signers.Load())[account]
+	if !ok {
+		return nil, refused("CONJ00008E Account '%s' is not defined in Conjur", account)
+	}
+	ttl := c.config.UserTokenTTL
+	if id.Kind() == "host" {
+		ttl = c.config.HostTokenTTL
+	}
+	return key.Issue(id.Login(), c.clock(), min(max(ttl, 0), longestTTL))
+}
+
+func refused(format string, args ...any) *fault.Error {
+	return fault.New(fault.Unauthenticated, format, args...)
+}
+
+// wrongKey says in the log what costs people hours: a key that cannot be one.
+func (c *Core) wrongKey(o Origin, id ident.ID, key secret.Bytes) error {
+	if flaw := apikey.Flaw(key); flaw != "" {
+		c.log.Warn("an API key was refused that cannot be one", "role", string(id), "hint", flaw, "ip", o.IP.String(), "request_id", o.RequestID)
+	}
+	return refused("CONJ00002E Invalid credentials")
+}
+
+// sameDigest compares in constant time.
+func sameDigest(a, b [32]byte) bool { return subtle.ConstantTimeCompare(a[:], b[:]) == 1 }
+
+func within(networks []netip.Prefix, ip netip.Addr) bool {
+	if len(networks) == 0 {
+		return true
+	}
+	ip = ip.Unmap()
+	for _, n := range networks {
+		if n.Contains(ip) {
+			return true
+		}
+	}
+	return false
+}
+
+// Basic checks a login name with the role's password or current API key.
+func (c *Core) Basic(ctx context.Context, o Origin, account, login string, proof secret.Bytes) (Caller, error) {
+	id := ident.FromBasic(account, login)
+	caller := Caller{Origin: o, Role: id}
+	known, err := c.checkBasic(ctx, &caller, proof)
+	return caller, c.decided(err, c.from(o, knownRole(id, known)).Login(id, "authn", webservice(account), err))
+}
+
+func (c *Core) checkBasic(ctx context.Context, caller *Caller, proof secret.Bytes) (known bool, err error) {
+	digest := apikey.Digest(proof)
+	c.mu.RLock()
+	r := c.graph.Role(caller.Role)
+	known = r != nil
+	var key *row.APIKey
+	var hash *row.Password
+	if known {
+		key, hash = r.Key, r.Password
+	}
+	c.mu.RUnlock()
+
+	if key != nil && sameDigest(digest, key.Digest) {
+		caller.proof, caller.keyDigest = byKey, digest
+		return known, nil
+	}
+	// Only users have passwords, and no password looks like an API key. Whether the
+	// user exists must not show in how long the answer takes.
+	if caller.Role.Kind() == "user" && apikey.Flaw(proof) != "" {
+		if err := c.checkPassword(ctx, *caller, hash, proof); err == nil || !fault.Is(err, fault.Unauthenticated) {
+			caller.proof = byPassword
+			return known, err
+		}
+	}
+	if known && key == nil && hash == nil {
+		return known, refused("CONJ00120E Role '%s' has no credentials", caller.Role)
+	}
+	return known, c.wrongKey(caller.Origin, caller.Role, proof)
+}
+
+// checkPassword compares a password with a sealed hash; nil is nobody's.
+func (c *Core) checkPassword(ctx context.Context, caller Caller, hash *row.Password, proof secret.Bytes) error {
+	select {
+	case c.bcrypt <- struct{}{}:
+		defer func() { <-c.bcrypt }()
+	case <-ctx.Done():
+		return fault.Wrap(ctx.Err(), "the client has gone while its password waited to be checked")
+	}
+	if hash == nil {
+		password.Burn(proof)
+		return refused("CONJ00002E Invalid credentials")
+	}
+	stored, err := c.ring.Open(hash.Sealed, aadPassword(hash.Role))
+	if err != nil {
+		return err
+	}
+	ok, rehash := password.Verify(stored.RevealString(), proof)
+	if !ok {
+		return refused("CONJ00002E Invalid credentials")
+	}
+	if rehash {
+		c.rehash(ctx, hash, proof)
+	}
+	return nil
+}
+
+// rehash replaces a hash of an older form, now that the password is known. Failing
+// to is no reason to refuse the login: the next one tries again.
+func (c *Core) rehash(ctx context.Context, old *row.Password, proof secret.Bytes) {
+	set, err := c.passwordSet(old.Role, old, proof, old.ChangedAt)
+	if err == nil {
+		err = c.commit(ctx, set)
+	}
+	if err != nil && !errors.Is(err, store.ErrChanged) {
+		c.log.Warn("a password could not be hashed anew", "role", string(old.Role), "error", err)
+	}
+}
+
+// Token verifies the access token of an Authorization header. present is false if
+// there is none: no header, another scheme, or the JSON null.
+func (c *Core) Token(o Origin, authorization string) (caller Caller, present bool, err error) {
+	claims, err := c.verifier.Verify(authorization, c.clock(), o.IP)
+	if err != nil {
+		return Caller{}, !errors.Is(err, token.ErrMissing), err
+	}
+	return Caller{Origin: o, Role: claims.Role, IssuedAt: claims.IssuedAt}, true, nil
+}
+
+// WhoAmI records that a caller asked who it is.
+func (c *Core) WhoAmI(_ context.Context, caller Caller) error {
+	c.mu.RLock()
+	_, err := c.role(caller)
+	c.mu.RUnlock()
+	if err != nil {
+		return err
+	}
+	return c.record(c.by(caller).Whoami())
+}

@@ -1,0 +1,163 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strings"
+	"time"
+
+	"rekey/internal/fault"
+	"rekey/internal/ident"
+	"rekey/internal/rbac"
+	"rekey/internal/row"
+	"rekey/internal/store"
+)
+
+// Origin is where a request comes from, for restrictions and for the audit.
+type Origin struct {
+	IP        netip.Addr // invalid for a local command
+	RequestID string
+	UserAgent string
+}
+
+// Caller is a role that has proved who it is, and how.
+type Caller struct {
+	Origin
+	Role      ident.ID
+	IssuedAt  time.Time // of the access token; zero if it says nothing, or for other proofs
+	proof     proof
+	keyDigest [32]byte // proof byKey: of the key that was shown
+	operator  bool
+}
+
+// proof is how a caller has proved who it is.
+type proof int
+
+const (
+	byToken proof = iota
+	byKey
+	byPassword
+)
+
+// Operator is the caller of local commands: whoever can open the data directory or
+// its socket may do everything.
+func Operator() Caller {
+	return Caller{Role: "!:user:operator", operator: true}
+}
+
+// role finds the caller's role in the graph, which the caller of this holds. A token
+// outlives its role by up to its lifetime; then it is worth nothing.
+func (c *Core) role(caller Caller) (*rbac.Role, error) {
+	if r := c.graph.Role(caller.Role); r != nil {
+		return r, nil
+	}
+	return nil, &fault.Error{Kind: fault.Unauthenticated, Message: "CONJ00007E '" + string(caller.Role) + "' not found"}
+}
+
+// visible finds a resource that the caller sees. What it does not see does not exist.
+func (c *Core) visible(caller Caller, id ident.ID) (*rbac.Role, *rbac.Resource, error) {
+	r, err := c.role(caller)
+	if err != nil {
+		return nil, nil, err
+	}
+	x := c.graph.Resource(id)
+	if x == nil {
+		return r, nil, notFound(id)
+	}
+	if !c.graph.Visible(r, x) {
+		hidden := notFound(id)
+		hidden.Log = "it exists, but " + string(caller.Role) + " does not see it"
+		return r, nil, hidden
+	}
+	return r, x, nil
+}
+
+// permitted finds a resource on which the caller has a privilege. An operator has all.
+func (c *Core) permitted(caller Caller, privilege string, id ident.ID) (*rbac.Resource, error) {
+	if caller.operator {
+		if x := c.graph.Resource(id); x != nil {
+			return x, nil
+		}
+		return nil, notFound(id)
+	}
+	r, x, err := c.visible(caller, id)
+	if err != nil {
+		return nil, err
+	}
+	if !c.graph.Allowed(r, privilege, x) {
+		return x, lacks(caller, privilege, id)
+	}
+	return x, nil
+}
+
+// The faults that several use cases share. The messages of Forbidden and most of
+// Unauthenticated are for the log: clients get a bare status.
+
+func forbidden(format string, args ...any) *fault.Error {
+	return fault.New(fault.Forbidden, format, args...)
+}
+
+func lacks(caller Caller, privilege string, id ident.ID) *fault.Error {
+	return forbidden("CONJ00006E '%s' does not have '%s' privilege on %s", caller.Role, privilege, id)
+}
+
+func notFound(id ident.ID) *fault.Error {
+	kind := id.Kind()
+	shown := "Unknown kind"
+	if kind != "" {
+		shown = strings.ToUpper(kind[:1]) + strings.ToLower(kind[1:])
+	}
+	account := id.Account()
+	if account == "" {
+		account = "unknown account"
+	}
+	e := fault.New(fault.NotFound, "%s '%s' not found in account '%s'", shown, id.Identifier(), account)
+	e.Target, e.ID = kind, string(id)
+	return e
+}
+
+func noAccount(account string) *fault.Error {
+	return notFound(ident.New(account, "user", "admin"))
+}
+
+// gone turns the store's "no such row" into what a request for a missing record says.
+func (c *Core) gone(err error, missing *fault.Error, what string) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return missing
+	}
+	return unavailable(err, what)
+}
+
+// unavailable is a store that does not answer.
+func unavailable(err error, what string) error {
+	if fault.KindOf(err) != fault.Internal {
+		return err
+	}
+	return &fault.Error{Kind: fault.Unavailable, Message: "the store does not answer, try again later", Log: what + ": " + err.Error(), Cause: err}
+}
+
+// commit makes a set durable and applied. store.ErrChanged says that the caller has
+// to look again.
+func (c *Core) commit(ctx context.Context, set *row.Set) error {
+	if err := c.committer.Submit(ctx, set); err != nil {
+		if errors.Is(err, store.ErrChanged) {
+			return err
+		}
+		return unavailable(err, "commit")
+	}
+	return nil
+}
+
+// attempts is how often a use case looks again when rows change under it.
+const attempts = 8
+
+// retry repeats a use case whose rows have changed since it read them.
+func retry(once func() error) error {
+	for range attempts {
+		if err := once(); !errors.Is(err, store.ErrChanged) {
+			return err
+		}
+	}
+	return fault.New(fault.Conflict, "the record changes faster than this request can follow: try again")
+}

@@ -1,0 +1,366 @@
+package core
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"regexp"
+	"strings"
+	"time"
+
+	"rekey/internal/audit"
+	"rekey/internal/fault"
+	"rekey/internal/ident"
+	"rekey/internal/password"
+	"rekey/internal/policy"
+	"rekey/internal/rbac"
+	"rekey/internal/row"
+	"rekey/internal/secret"
+)
+
+// Mode is how a policy text changes what is there.
+type Mode = policy.Mode
+
+// The modes.
+const (
+	Add     = policy.Add     // create only
+	Modify  = policy.Modify  // create, update, and remove what the text says
+	Replace = policy.Replace // make the rows that the policy declared equal to the text
+)
+
+// Loaded is the result of a policy load.
+type Loaded struct {
+	Version  int
+	Created  []CreatedRole // users and hosts that got an API key, in the order of the text
+	Warnings []string
+}
+
+// CreatedRole is a user or host that a load has given an API key, or one that it has
+// created without.
+type CreatedRole struct {
+	ID     ident.ID
+	APIKey secret.Bytes // empty if it has none
+}
+
+// LoadPolicy loads a policy text into a policy. The caller needs create on it to add,
+// update to modify or replace, and to replace update on everything beneath as well.
+func (c *Core) LoadPolicy(ctx context.Context, caller Caller, id ident.ID, mode policy.Mode, text []byte) (Loaded, error) {
+	loaded, changes, err := c.loadPolicy(ctx, caller, id, mode, text)
+	if err != nil {
+		return Loaded{}, c.decided(err, c.by(caller).PolicyLoadFailed(mode == policy.Add, err))
+	}
+	return loaded, c.record(policyRecords(c.by(caller), id, loaded.Version, changes)...)
+}
+
+func (c *Core) loadPolicy(ctx context.Context, caller Caller, id ident.ID, mode policy.Mode, text []byte) (Loaded, []row.Change, error) {
+	// Whoever may not load the policy learns nothing of the text's errors.
+	c.mu.RLock()
+	_, err := c.mayLoad(caller, id, mode)
+	c.mu.RUnlock()
+	if err != nil {
+		return Loaded{}, nil, err
+	}
+	if strings.TrimSpace(string(text)) == "" {
+		return Loaded{}, nil, &fault.Error{Kind: fault.Validation, Target: "policy_text", Message: "is not present", Advice: "Send the policy as the body of the request."}
+	}
+	document, err := policy.Parse(text)
+	if err != nil {
+		return Loaded{}, nil, err
+	}
+	if err := c.structure.enter(ctx); err != nil {
+		return Loaded{}, nil, err
+	}
+	defer c.structure.leave()
+	var l *load
+	// Credentials and values do not wait for the structure, so they may change
+	// between the plan and its commit.
+	err = retry(func() error {
+		var once error
+		if l, once = c.plan(caller, id, mode, document); once != nil {
+			return once
+		}
+		if once = c.finish(ctx, l, caller, text); once != nil {
+			return once
+		}
+		return c.commit(ctx, l.set)
+	})
+	if err != nil {
+		return Loaded{}, nil, err
+	}
+	return l.loaded, l.changes, nil
+}
+
+// mayLoad decides over a load. The caller of this holds the graph.
+func (c *Core) mayLoad(caller Caller, id ident.ID, mode policy.Mode) (*rbac.Resource, error) {
+	privilege := "update"
+	if mode == policy.Add {
+		privilege = "create"
+	}
+	x, err := c.permitted(caller, privilege, id)
+	if err != nil || mode != policy.Replace || caller.operator {
+		return x, err
+	}
+	return x, c.mayReplace(caller, id)
+}
+
+// mayReplace wants update on everything whose identifier is beneath the policy's, in
+// the same account. Users do not stand beneath: their ids have another form.
+func (c *Core) mayReplace(caller Caller, id ident.ID) error {
+	r, err := c.role(caller)
+	if err != nil {
+		return err
+	}
+	if own := c.graph.Role(id); own != nil && c.graph.Holds(r, own) && id == rootPolicy(id.Account()) {
+		return nil
+	}
+	for _, kind := range c.graph.Kinds(id.Account()) {
+		c.graph.Ascend(string(ident.New(id.Account(), kind, id.Identifier()+"/")), func(x *rbac.Resource) bool {
+			if !c.graph.Allowed(r, "update", x) {
+				err = lacks(caller, "update", x.ID)
+			}
+			return err == nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// load is a load under way.
+type load struct {
+	resolved *policy.Resolved
+	planned  *policy.Planned
+	set      *row.Set
+	changes  []row.Change // of the structure, for the audit
+	loaded   Loaded
+	now      time.Time
+	policy   *rbac.Resource
+	keys     map[ident.ID]*row.APIKey // of roles that lose theirs
+	values   []latest                 // of planned.PublicKeys
+	created  map[ident.ID]bool        // roles that the load creates
+	networks map[ident.ID]bool        // roles that have a restriction now
+	loads    []int                    // versions kept now
+	hashes   map[ident.ID]*row.Password
+	stays    bool // the policy is still there after the load
+}
+
+// plan computes the row changes on the graph, and takes them back.
+func (c *Core) plan(caller Caller, id ident.ID, mode policy.Mode, document *policy.Document) (*load, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	x, err := c.mayLoad(caller, id, mode)
+	if err != nil {
+		return nil, err
+	}
+	l := &load{now: c.now(), policy: x, loads: x.Loads}
+	if l.resolved, err = document.Resolve(policy.Scope{Account: id.Account(), Policy: id, Owner: x.Owner}); err != nil {
+		return nil, err
+	}
+	tx := c.graph.Begin()
+	defer tx.Rollback()
+	l.planned, err = l.resolved.Plan(c.graph, tx, policy.Load{
+		Mode: mode, Policy: id, Now: l.now,
+		APIKeyDefault: c.config.APIKeyDefault, UsersInRootOnly: c.config.UsersInRootOnly,
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.changes = tx.Changes()
+	l.stays = c.graph.Resource(id) == x
+	l.note(c)
+	return l, nil
+}
+
+// note copies from the graph, as it will be, what the rest of the load needs.
+func (l *load) note(c *Core) {
+	l.created, l.keys, l.networks, l.hashes = map[ident.ID]bool{}, map[ident.ID]*row.APIKey{}, map[ident.ID]bool{}, map[ident.ID]*row.Password{}
+	for _, change := range l.changes {
+		if r, ok := change.Row.(row.Role); ok {
+			l.created[r.ID] = change.Op == row.Insert
+		}
+	}
+	for _, id := range l.planned.LostKeys {
+		l.keys[id] = c.graph.Role(id).Key
+	}
+	for _, r := range l.planned.Restrictions {
+		l.networks[r.Role] = len(c.graph.Role(r.Role).Networks) > 0
+	}
+	for _, k := range l.planned.PublicKeys {
+		l.values = append(l.values, c.latestOf(c.graph.Resource(k.Resource)))
+	}
+	for _, id := range l.planned.Users {
+		l.hashes[id] = c.graph.Role(id).Password
+	}
+}
+
+// finish adds to the structural changes what needs keys, randomness or the store.
+func (c *Core) finish(ctx context.Context, l *load, caller Caller, text []byte) error {
+	l.set = &row.Set{Changes: append([]row.Change(nil), l.changes...)}
+	l.loaded = Loaded{Warnings: l.resolved.Warnings}
+	keyed := map[ident.ID]secret.Bytes{}
+	for _, id := range l.planned.NewKeys {
+		key, fresh, err := c.newKey(id, l.now)
+		if err != nil {
+			return err
+		}
+		keyed[id] = key
+		l.set.Add(row.Insert, fresh)
+	}
+	for id, key := range l.keys {
+		l.set.Require = append(l.set.Require, row.KeyIs{Role: id, Digest: key.Digest})
+		l.set.Add(row.Delete, row.APIKey{Role: id})
+	}
+	for _, rec := range l.resolved.Records {
+		key, has := keyed[rec.ID]
+		if kind := rec.ID.Kind(); has || rec.Role && l.created[rec.ID] && (kind == "user" || kind == "host") {
+			l.loaded.Created = append(l.loaded.Created, CreatedRole{rec.ID, key})
+			delete(keyed, rec.ID)
+			delete(l.created, rec.ID)
+		}
+	}
+	l.restrict()
+	if err := c.publish(ctx, l); err != nil {
+		return err
+	}
+	if err := c.presetPasswords(l); err != nil {
+		return err
+	}
+	l.version(c.config.PolicyVersions, caller, text)
+	return nil
+}
+
+func (l *load) restrict() {
+	for _, r := range l.planned.Restrictions {
+		had := l.networks[r.Role]
+		switch {
+		case len(r.Networks) == 0:
+			l.set.Add(row.Delete, r)
+		case had:
+			l.set.Add(row.Update, r)
+		default:
+			l.set.Add(row.Insert, r)
+		}
+	}
+}
+
+// publish stores the public keys of users; of several with one comment the last is
+// the current one.
+func (c *Core) publish(ctx context.Context, l *load) error {
+	newest := map[ident.ID]latest{}
+	given := map[ident.ID][]byte{}
+	for i, k := range l.planned.PublicKeys {
+		now, ok := newest[k.Resource]
+		if !ok {
+			now = l.values[i]
+		}
+		if before, ok := given[k.Resource]; ok && string(before) == k.Line {
+			continue
+		}
+		fresh := now.key.version > 0 && given[k.Resource] == nil
+		if fresh {
+			current, err := c.open(ctx, k.Resource, now.key)
+			if err != nil {
+				return err
+			}
+			if current.RevealString() == k.Line {
+				continue
+			}
+		}
+		next := now.key.version + 1
+		sealed, err := c.ring.Seal(secret.FromString(k.Line), aadSecret(k.Resource, next))
+		if err != nil {
+			return err
+		}
+		l.set.Add(row.Insert, row.Secret{Resource: k.Resource, Version: next, Sealed: sealed, CreatedAt: l.now})
+		if given[k.Resource] == nil {
+			for _, v := range now.outdated {
+				l.set.Add(row.Delete, row.Secret{Resource: k.Resource, Version: v})
+			}
+		}
+		now.key.version = next
+		newest[k.Resource], given[k.Resource] = now, []byte(k.Line)
+	}
+	return nil
+}
+
+var notAlphanumeric = regexp.MustCompile(`[^A-Za-z0-9]`)
+
+// presetPasswords gives declared users the passwords that the operator has set in
+// the environment.
+func (c *Core) presetPasswords(l *load) error {
+	if len(c.config.Passwords) == 0 {
+		return nil
+	}
+	for _, id := range l.planned.Users {
+		preset, ok := c.config.Passwords[strings.ToUpper(notAlphanumeric.ReplaceAllString(id.Identifier(), "_"))]
+		if !ok {
+			continue
+		}
+		fresh := secret.FromString(preset)
+		if err := password.Check(fresh); err != nil {
+			return err
+		}
+		set, err := c.passwordSet(id, l.hashes[id], fresh, l.now)
+		if err != nil {
+			return err
+		}
+		if l.hashes[id] != nil {
+			l.set.Require = append(l.set.Require, set.Require...)
+		}
+		l.set.Changes = append(l.set.Changes, set.Changes...)
+	}
+	return nil
+}
+
+// version records the load itself, unless the policy has deleted itself.
+func (l *load) version(kept int, caller Caller, text []byte) {
+	l.loaded.Version = 1
+	if n := len(l.loads); n > 0 {
+		l.loaded.Version = l.loads[n-1] + 1
+	}
+	if !l.stays {
+		return
+	}
+	sum := sha256.Sum256(text)
+	v := row.PolicyVersion{
+		Policy: l.policy.ID, Version: l.loaded.Version, Role: caller.Role,
+		CreatedAt: l.now, FinishedAt: l.now,
+		SHA256: hex.EncodeToString(sum[:]), Text: string(text),
+	}
+	if caller.IP.IsValid() {
+		v.ClientIP = caller.IP.String()
+	}
+	l.set.Add(row.Insert, v)
+	for i := 0; i <= len(l.loads)-kept; i++ {
+		l.set.Add(row.Delete, row.PolicyVersion{Policy: l.policy.ID, Version: l.loads[i]})
+	}
+}
+
+// policyRecords is one audit record for each row that has changed.
+func policyRecords(o audit.Origin, policy ident.ID, version int, changes []row.Change) []*audit.Record {
+	records := make([]*audit.Record, 0, len(changes))
+	for _, change := range changes {
+		action := map[row.Op]audit.Action{row.Insert: audit.Add, row.Update: audit.Change, row.Delete: audit.Remove}[change.Op]
+		var of audit.Row
+		switch r := change.Row.(type) {
+		case row.Role:
+			of = audit.RoleRow(r.ID)
+		case row.Resource:
+			of = audit.ResourceRow(r.ID)
+		case row.Membership:
+			of = audit.MembershipRow(r.Role, r.Member)
+			if r.Ownership {
+				of = audit.OwnershipRow(r.Role, r.Member)
+			}
+		case row.Permission:
+			of = audit.PermissionRow(r.Resource, r.Role, r.Privilege)
+		case row.Annotation:
+			of = audit.AnnotationRow(r.Resource, r.Name)
+		default:
+			continue
+		}
+		records = append(records, o.PolicyRow(action, of, policy, version))
+	}
+	return records
+}

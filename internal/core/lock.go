@@ -1,0 +1,53 @@
+package core
+
+import (
+	"context"
+	"hash/maphash"
+	"sync"
+	"time"
+
+	"rekey/internal/fault"
+	"rekey/internal/ident"
+)
+
+// patience is how long a policy load waits for another one.
+const patience = 10 * time.Second
+
+// gate lets one planner of the structure through at a time, from the plan until its
+// changes are applied, so that no two plans start from the same graph.
+type gate chan struct{}
+
+func newGate() gate { return make(gate, 1) }
+
+// enter waits its turn. Busy after too long a wait. leave must follow.
+func (g gate) enter(ctx context.Context) error {
+	select {
+	case g <- struct{}{}:
+		return nil
+	default:
+	}
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case g <- struct{}{}:
+		return nil
+	case <-timer.C:
+		return fault.New(fault.Busy, "Concurrent policy load in progress, please retry")
+	case <-ctx.Done():
+		return fault.Wrap(ctx.Err(), "the client has gone while its request waited for another policy load")
+	}
+}
+
+func (g gate) leave() { <-g }
+
+// locks keeps writers of the same row apart within this process; what other
+// processes do is caught by the conditions of a set.
+type locks [4096]sync.Mutex
+
+var lockSeed = maphash.MakeSeed()
+
+func (l *locks) lock(id ident.ID) (unlock func()) {
+	m := &l[maphash.String(lockSeed, string(id))%uint64(len(l))]
+	m.Lock()
+	return m.Unlock
+}

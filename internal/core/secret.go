@@ -1,0 +1,260 @@
+package core
+
+import (
+	"bytes"
+	"context"
+	"regexp"
+
+	"rekey/internal/audit"
+	"rekey/internal/fault"
+	"rekey/internal/ident"
+	"rekey/internal/rbac"
+	"rekey/internal/row"
+	"rekey/internal/secret"
+)
+
+// Value is a secret's value as it is handed out.
+type Value struct {
+	Value    secret.Bytes
+	MimeType string // of annotation conjur/mime_type, else application/octet-stream
+	Version  int
+}
+
+// LongestValue is the most bytes that a value may have.
+const LongestValue = 20 << 20
+
+func emptyVariable(id ident.ID) *fault.Error {
+	return fault.New(fault.NotFound, "CONJ00076E Variable %s is empty or not found.", id)
+}
+
+// Secret reads a version of a value; 0 is the newest. What the caller does not see,
+// and what has no value, is the same NotFound.
+func (c *Core) Secret(ctx context.Context, caller Caller, id ident.ID, version int) (Value, error) {
+	v, err := c.secret(ctx, caller, id, version)
+	return v, c.decided(err, c.by(caller).Fetch(id, version, err))
+}
+
+func (c *Core) secret(ctx context.Context, caller Caller, id ident.ID, version int) (Value, error) {
+	v, key, err := c.readable(caller, id, version)
+	if err != nil {
+		return Value{}, err
+	}
+	v.Value, err = c.open(ctx, id, key)
+	return v, err
+}
+
+// readable decides whether the caller may read a version, and which one that is.
+func (c *Core) readable(caller Caller, id ident.ID, version int) (Value, valueKey, error) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	r, x, err := c.visible(caller, id)
+	if fault.Is(err, fault.NotFound) {
+		missing := emptyVariable(id)
+		if x != nil {
+			missing.Log = "it exists, but " + string(caller.Role) + " does not see it"
+		}
+		return Value{}, valueKey{}, missing
+	}
+	if err != nil {
+		return Value{}, valueKey{}, err
+	}
+	if !c.graph.Allowed(r, "execute", x) {
+		return Value{}, valueKey{}, lacks(caller, "execute", id)
+	}
+	if version == 0 {
+		version = x.Latest()
+	}
+	if version == 0 || !x.HasVersion(version) {
+		return Value{}, valueKey{}, emptyVariable(id)
+	}
+	mime := "application/octet-stream"
+	if a := x.Annotation("conjur/mime_type"); a != nil {
+		mime = a.Value
+	}
+	return Value{MimeType: mime, Version: version}, valueKey{x.Serial, version}, nil
+}
+
+// Secrets reads the newest values of several variables, in the order asked: all of
+// them or none.
+func (c *Core) Secrets(ctx context.Context, caller Caller, ids []ident.ID) ([]Value, error) {
+	values := make([]Value, len(ids))
+	keys := make([]valueKey, len(ids))
+	var missing error
+	for i, id := range ids {
+		var err error
+		values[i], keys[i], err = c.readable(caller, id, 0)
+		switch {
+		case fault.Is(err, fault.NotFound):
+			// A variable that is seen but may not be read weighs more.
+			if missing == nil {
+				missing = err
+			}
+		case err != nil:
+			return nil, c.decided(err, c.by(caller).Fetch(id, 0, err))
+		}
+	}
+	if missing != nil {
+		return nil, missing
+	}
+	records := make([]*audit.Record, len(ids))
+	for i, id := range ids {
+		var err error
+		if values[i].Value, err = c.open(ctx, id, keys[i]); err != nil {
+			return nil, err
+		}
+		records[i] = c.by(caller).Fetch(id, 0, nil)
+	}
+	return values, c.record(records...)
+}
+
+// publicKey is the form of an SSH public key: algorithm, base64, then anything, on
+// one line.
+var publicKey = regexp.MustCompile(`\A(ssh-rsa|ssh-ed25519|(ssh-)?ecdsa-[a-z0-9-]+|sk-[a-z0-9-]+@openssh\.com) [A-Za-z0-9+/][^\n\r]*\z`)
+
+// SetSecret stores a new version of a value. The value that it has already makes no
+// new version.
+func (c *Core) SetSecret(ctx context.Context, caller Caller, id ident.ID, value secret.Bytes) error {
+	err := c.setSecret(ctx, caller, id, value)
+	return c.decided(err, c.by(caller).Update(id, err))
+}
+
+func (c *Core) setSecret(ctx context.Context, caller Caller, id ident.ID, value secret.Bytes) error {
+	if _, err := c.latest(caller, id); err != nil {
+		return err
+	}
+	switch {
+	case id.Kind() == "public_key" && !publicKey.Match(value.Reveal()):
+		return fault.New(fault.Argument, "Invalid public key format")
+	case len(bytes.TrimSpace(value.Reveal())) == 0:
+		return fault.New(fault.Argument, "'value' may not be empty")
+	case value.Len() > LongestValue:
+		return fault.New(fault.TooLarge, "the value has %d bytes, at most %d are stored", value.Len(), LongestValue)
+	}
+	return retry(func() error {
+		defer c.rows.lock(id)()
+		now, err := c.latest(caller, id)
+		if err != nil {
+			return err
+		}
+		set, key, err := c.secretSet(ctx, id, now, value)
+		if err != nil || set == nil {
+			return err
+		}
+		if err := c.commit(ctx, set); err != nil {
+			return err
+		}
+		c.values.cache.Set(key, set.Changes[0].Row.(row.Secret).Sealed)
+		return nil
+	})
+}
+
+// latest is what a write of a value builds on.
+type latest struct {
+	key      valueKey // of the newest version; version 0 if there is none
+	outdated []int    // versions that make room for one more
+}
+
+func (c *Core) latest(caller Caller, id ident.ID) (latest, error) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	x, err := c.permitted(caller, "update", id)
+	if err != nil {
+		return latest{}, err
+	}
+	return c.latestOf(x), nil
+}
+
+func (c *Core) latestOf(x *rbac.Resource) latest {
+	l := latest{key: valueKey{x.Serial, x.Latest()}}
+	for i := 0; i <= len(x.Secrets)-c.config.SecretVersions; i++ {
+		l.outdated = append(l.outdated, x.Secrets[i].Version)
+	}
+	return l
+}
+
+// secretSet adds a version to a value; nil if the value is that already.
+func (c *Core) secretSet(ctx context.Context, id ident.ID, now latest, value secret.Bytes) (*row.Set, valueKey, error) {
+	if now.key.version > 0 {
+		current, err := c.open(ctx, id, now.key)
+		if err != nil {
+			return nil, valueKey{}, err
+		}
+		if current.Equal(value) {
+			return nil, valueKey{}, nil
+		}
+	}
+	next := now.key.version + 1
+	sealed, err := c.ring.Seal(value, aadSecret(id, next))
+	if err != nil {
+		return nil, valueKey{}, err
+	}
+	set := &row.Set{Require: []row.Condition{row.LatestVersion{Resource: id, Version: now.key.version}}}
+	set.Add(row.Insert, row.Secret{Resource: id, Version: next, Sealed: sealed, CreatedAt: c.now()})
+	for _, v := range now.outdated {
+		set.Add(row.Delete, row.Secret{Resource: id, Version: v})
+	}
+	return set, valueKey{now.key.serial, next}, nil
+}
+
+// ExpireSecret clears the expiry of all versions of a variable, so that a rotation
+// that is set up for it is due at once.
+func (c *Core) ExpireSecret(ctx context.Context, caller Caller, id ident.ID) error {
+	err := c.expireSecret(ctx, caller, id)
+	return c.decided(err, c.by(caller).Expire(id, err))
+}
+
+func (c *Core) expireSecret(ctx context.Context, caller Caller, id ident.ID) error {
+	return retry(func() error {
+		defer c.rows.lock(id)()
+		c.mu.RLock()
+		x, err := c.permitted(caller, "update", id)
+		var expiring []int
+		if err == nil {
+			for _, s := range x.Secrets {
+				if s.ExpiresAt != 0 {
+					expiring = append(expiring, s.Version)
+				}
+			}
+		}
+		c.mu.RUnlock()
+		if err != nil || len(expiring) == 0 {
+			return err
+		}
+		set := &row.Set{Require: []row.Condition{row.ResourceExists{Resource: id}}}
+		for _, version := range expiring {
+			sealed, err := c.store.Secret(ctx, id, version)
+			if err != nil {
+				return c.gone(err, notFound(id), "secret "+string(id))
+			}
+			set.Add(row.Update, row.Secret{Resource: id, Version: version, Sealed: sealed, CreatedAt: c.now()})
+		}
+		return c.commit(ctx, set)
+	})
+}
+
+// PublicKeys returns the newest value of every public key of a user (or other role),
+// in the order of their ids, trimmed. Anybody may read them.
+func (c *Core) PublicKeys(ctx context.Context, account, kind, identifier string) ([][]byte, error) {
+	type found struct {
+		id  ident.ID
+		key valueKey
+	}
+	var keys []found
+	c.mu.RLock()
+	c.graph.Ascend(string(ident.New(account, "public_key", kind+"/"+identifier+"/")), func(x *rbac.Resource) bool {
+		if x.Latest() > 0 {
+			keys = append(keys, found{x.ID, valueKey{x.Serial, x.Latest()}})
+		}
+		return true
+	})
+	c.mu.RUnlock()
+	var lines [][]byte
+	for _, k := range keys {
+		line, err := c.open(ctx, k.id, k.key)
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, bytes.TrimSpace(line.Reveal()))
+	}
+	return lines, nil
+}

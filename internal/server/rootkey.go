@@ -1,0 +1,44 @@
+package server
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"rekey/internal/config"
+	"rekey/internal/fault"
+	"rekey/internal/secret"
+)
+
+// rootKey gives the text of the root key that the configuration names.
+func rootKey(cfg *config.Config) (secret.Bytes, error) {
+	if cfg.DataKey.Len() > 0 {
+		return cfg.DataKey, nil
+	}
+	text, err := os.ReadFile(cfg.DataKeyFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		e := fault.New(fault.Invalid, "there is no root key: %s does not exist and REKEY_DATA_KEY is not set", cfg.DataKeyFile)
+		e.Advice = "give the root key that the data was made with; for a new data directory make one: mkdir -p -m 700 " +
+			filepath.Dir(cfg.DataKeyFile) + " && (umask 077; rekey data-key generate > " + cfg.DataKeyFile + ")"
+		return secret.Bytes{}, e
+	}
+	if err != nil {
+		e := fault.New(fault.Invalid, "the root key cannot be read: %v", err)
+		e.Advice, e.Cause = "mend the file, or name another one with --data-key-file or REKEY_DATA_KEY_FILE", err
+		return secret.Bytes{}, e
+	}
+	return secret.New(text), nil
+}
+
+// WriteRootKey makes a file with mode 0600 and a root key in it. It fails if the
+// file is there.
+func WriteRootKey(path string, text secret.Bytes) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fault.Wrap(err, "keeping the new root key")
+	}
+	_, err = io.WriteString(file, text.RevealString()+"\n")
+	return fault.Wrap(errors.Join(err, file.Sync(), file.Close()), "keeping the new root key")
+}

@@ -1,0 +1,94 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"rekey/internal/audit"
+	"rekey/internal/config"
+	"rekey/internal/core"
+	"rekey/internal/httpapi"
+	"rekey/internal/seal"
+	"rekey/internal/server/admin"
+	"rekey/internal/store/sqlite"
+)
+
+// Backend is what a data directory holds, opened. Only one process at a time has it.
+type Backend struct {
+	Core  *core.Core
+	store *sqlite.Store
+	audit *audit.Log
+	cfg   config.Config
+	log   *slog.Logger
+}
+
+// Open opens a data directory, and makes it if it is missing. Audit records go to
+// auditOut where the configuration says stdout.
+func Open(ctx context.Context, cfg config.Config, auditOut io.Writer, log *slog.Logger) (*Backend, error) {
+	text, err := rootKey(&cfg)
+	if err != nil {
+		return nil, err
+	}
+	root, err := seal.ParseRoot(cfg.DataKeyName, text)
+	if err != nil {
+		return nil, err
+	}
+	records, err := openAudit(cfg.Audit, auditOut)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := sqlite.Open(cfg.DataDir)
+	if err != nil {
+		return nil, errors.Join(err, records.Close())
+	}
+	useCases, err := core.Open(ctx, core.Options{
+		Store: rows, Audit: records, RootKey: root, Config: coreConfig(&cfg),
+		Now: time.Now, Rand: rand.Reader, Log: log,
+	})
+	if err != nil {
+		return nil, errors.Join(err, rows.Close(), records.Close())
+	}
+	return &Backend{Core: useCases, store: rows, audit: records, cfg: cfg, log: log}, nil
+}
+
+func openAudit(destination string, stdout io.Writer) (*audit.Log, error) {
+	if path, ok := strings.CutPrefix(destination, "file:"); ok {
+		return audit.Open(path)
+	}
+	return audit.To(stdout), nil
+}
+
+func coreConfig(cfg *config.Config) core.Config {
+	c := core.Default()
+	c.UserTokenTTL, c.HostTokenTTL = cfg.UserTokenTTL, cfg.HostTokenTTL
+	c.APIKeyDefault = cfg.APIKeyDefault
+	c.SecretVersions, c.PolicyVersions = cfg.SecretVersions, cfg.PolicyVersions
+	c.UsersInRootOnly = cfg.UsersInRootOnly
+	c.Passwords = map[string]string{}
+	for user, password := range cfg.Passwords {
+		c.Passwords[user] = password.RevealString()
+	}
+	return c
+}
+
+// Server makes the server of this backend.
+func (b *Backend) Server() *Server {
+	return &Server{
+		Config:  b.cfg,
+		Handler: httpapi.New(b.Core, httpapi.Options{TrustedProxies: b.cfg.TrustedProxies, ListLimit: b.cfg.ListLimitMax, Log: b.log}),
+		Admin:   admin.Handler(b.Core),
+		Reopen:  b.audit.Reopen,
+		Log:     b.log,
+	}
+}
+
+// Local makes a client of this backend for local commands.
+func (b *Backend) Local() *admin.Client { return admin.InProcess(b.Core) }
+
+// Close makes everything durable and releases the data directory.
+func (b *Backend) Close() error { return errors.Join(b.Core.Close(), b.store.Close(), b.audit.Close()) }

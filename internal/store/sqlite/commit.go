@@ -1,0 +1,136 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"rekey/internal/fault"
+	"rekey/internal/row"
+	"rekey/internal/store"
+)
+
+// errIsolate: a set failed after it had written something, in a transaction without
+// savepoints.
+var errIsolate = errors.New("the transaction must run again with savepoints")
+
+// Commit stores sets, as store.Store says.
+//
+// A savepoint for each set would cost about as much as the set itself, so the
+// transaction first runs without them: a set that fails before its first write, as
+// nearly all that fail do, leaves nothing to undo. Only if one fails later is the
+// transaction rolled back and run again with savepoints; as nobody else writes, it
+// meets the same rows.
+//
+// ctx is looked at before the transaction begins and not after.
+func (s *Store) Commit(ctx context.Context, sets []*row.Set) ([]error, error) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if s.isClosed() {
+		return nil, store.ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	results, err := s.transact(sets, false)
+	if err == errIsolate {
+		results, err = s.transact(sets, true)
+	}
+	if err != nil {
+		return nil, s.failure(err, "storing changes")
+	}
+	return results, nil
+}
+
+func (s *Store) transact(sets []*row.Set, isolate bool) (results []error, err error) {
+	if _, err := s.writer.exec("BEGIN IMMEDIATE"); err != nil {
+		return nil, err
+	}
+	results = make([]error, len(sets))
+	for i, set := range sets {
+		if results[i], err = s.storeSet(set, isolate); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		_, err = s.writer.exec("COMMIT")
+	}
+	if err != nil {
+		// SQLite has rolled back by itself after some errors; then this one fails,
+		// and there is nothing to do about it.
+		_, _ = s.writer.exec("ROLLBACK")
+		return nil, err
+	}
+	return results, nil
+}
+
+// storeSet stores one set within the transaction. refused concerns the set alone:
+// nothing of it is left. err ends the transaction.
+func (s *Store) storeSet(set *row.Set, isolate bool) (refused, err error) {
+	for _, condition := range set.Require {
+		if refused, err := s.check(condition); refused != nil || err != nil {
+			return refused, err
+		}
+	}
+	if isolate {
+		if _, err := s.writer.exec("SAVEPOINT one"); err != nil {
+			return nil, err
+		}
+	}
+	written := false
+	for _, change := range set.Changes {
+		if refused, err = s.write(change); refused != nil || err != nil {
+			break
+		}
+		written = true
+	}
+	if refused == nil && err == nil && written {
+		refused, err = s.checkSet(set)
+	}
+	switch {
+	case err != nil:
+	case isolate && refused != nil:
+		if _, err = s.writer.exec("ROLLBACK TO one"); err == nil {
+			_, err = s.writer.exec("RELEASE one")
+		}
+	case isolate:
+		_, err = s.writer.exec("RELEASE one")
+	case refused != nil && written:
+		err = errIsolate
+	}
+	return refused, err
+}
+
+// write does one change.
+func (s *Store) write(change row.Change) (refused, err error) {
+	t, values, refused := encode(change.Row)
+	if refused != nil {
+		return refused, nil
+	}
+	var n int64
+	switch change.Op {
+	case row.Insert:
+		if n, err = s.writer.exec(t.insertSQL, values...); n == 0 {
+			refused = changed("%s exists already", describe(change.Row))
+		}
+	case row.Update:
+		if n, err = s.writer.exec(t.updateSQL, values...); n == 0 {
+			refused = changed("%s does not exist", describe(change.Row))
+		}
+	case row.Delete:
+		n, err = s.writer.exec(t.deleteSQL, values[:len(t.key)]...)
+		if n == 0 && t != secrets && t != policyVersions {
+			refused = changed("%s does not exist", describe(change.Row))
+		}
+	default:
+		refused = fault.New(fault.Internal, "there is no operation %d on rows", change.Op)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return refused, nil
+}
+
+func changed(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", store.ErrChanged, fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,53 @@
+package sqlite
+
+import (
+	stdbytes "bytes"
+
+	"rekey/internal/fault"
+	"rekey/internal/ident"
+	"rekey/internal/row"
+)
+
+const (
+	roleExistsSQL     = "SELECT 1 FROM roles WHERE id = ?"
+	resourceExistsSQL = "SELECT 1 FROM resources WHERE id = ?"
+	accountExistsSQL  = "SELECT 1 FROM accounts WHERE name = ?"
+)
+
+// check tells whether a condition holds within the transaction.
+func (s *Store) check(c row.Condition) (refused, err error) {
+	switch c := c.(type) {
+	case row.RoleExists:
+		return s.mustExist(roleExistsSQL, "role", c.Role)
+	case row.ResourceExists:
+		return s.mustExist(resourceExistsSQL, "resource", c.Resource)
+	case row.KeyIs:
+		v, err := s.writer.get("SELECT digest FROM api_keys WHERE role = ?", string(c.Role))
+		if err == nil && !stdbytes.Equal(bytes(v), c.Digest[:]) {
+			refused = changed("the API key of %s is another one", c.Role)
+		}
+		return refused, err
+	case row.PasswordIs:
+		v, err := s.writer.get("SELECT sealed FROM passwords WHERE role = ?", string(c.Role))
+		if err == nil && ((v == nil) != (c.Sealed == nil) || !stdbytes.Equal(bytes(v), c.Sealed)) {
+			refused = changed("the password of %s is another one", c.Role)
+		}
+		return refused, err
+	case row.LatestVersion:
+		v, err := s.writer.get("SELECT version FROM secrets WHERE resource = ? ORDER BY version DESC LIMIT 1", string(c.Resource))
+		latest, _ := v.(int64) // 0 if there is none
+		if err == nil && latest != int64(c.Version) {
+			refused = changed("the latest version of %s is %d, not %d", c.Resource, latest, c.Version)
+		}
+		return refused, err
+	}
+	return fault.New(fault.Internal, "conditions of type %T cannot be checked", c), nil
+}
+
+func (s *Store) mustExist(sql, kind string, key ident.ID) (refused, err error) {
+	v, err := s.writer.get(sql, string(key))
+	if err == nil && v == nil {
+		refused = changed("%s %s does not exist", kind, key)
+	}
+	return refused, err
+}
