@@ -7,15 +7,14 @@ import (
 
 	"rekey/internal/core"
 	"rekey/internal/ident"
-	"rekey/internal/policy"
 )
 
-func (a *api) addPolicy(e *exchange) error     { return a.loadPolicy(e, policy.Add) }
-func (a *api) modifyPolicy(e *exchange) error  { return a.loadPolicy(e, policy.Modify) }
-func (a *api) replacePolicy(e *exchange) error { return a.loadPolicy(e, policy.Replace) }
+func (a *api) addPolicy(e *exchange) error     { return a.loadPolicy(e, core.Add) }
+func (a *api) modifyPolicy(e *exchange) error  { return a.loadPolicy(e, core.Modify) }
+func (a *api) replacePolicy(e *exchange) error { return a.loadPolicy(e, core.Replace) }
 
 // loadPolicy loads the body as policy text, whatever content type it claims.
-func (a *api) loadPolicy(e *exchange, mode policy.Mode) error {
+func (a *api) loadPolicy(e *exchange, mode core.Mode) error {
 	if strings.EqualFold(strings.TrimSpace(e.query.get("dryRun")), "true") {
 		return e.answer(http.StatusNotImplemented, typeJSON, noDryRun)
 	}
@@ -23,8 +22,8 @@ func (a *api) loadPolicy(e *exchange, mode policy.Mode) error {
 	if err != nil {
 		return err
 	}
-	branch := ident.New(e.path[account], "policy", e.path[id])
-	loaded, err := a.core.LoadPolicy(e.r.Context(), e.caller, branch, mode, text)
+	policy := ident.New(e.path[account], "policy", e.path[id])
+	loaded, err := a.core.LoadPolicy(e.r.Context(), e.caller, policy, mode, text)
 	if err != nil {
 		return err
 	}
