@@ -48,7 +48,7 @@ func variable(i int) ident.ID {
 	return ident.New("acme", "variable", fmt.Sprintf("apps/billing/production/secret-%06d", i))
 }
 
-func commit(b *testing.B, s store.Store, sets ...*row.Set) {
+func commit(b testing.TB, s store.Store, sets ...*row.Set) {
 	b.Helper()
 	results, err := s.Commit(context.Background(), sets)
 	if err != nil {
