@@ -25,7 +25,7 @@ var rooms = []struct {
 	{"internal/server", []string{"internal/server/admin", "internal/httpapi", "internal/config", "internal/core", "internal/store/sqlite", "internal/audit", "internal/seal", "internal/ident", "internal/fault", "internal/secret"}},
 	{"internal/server/admin", []string{"internal/core", "internal/ident", "internal/fault", "internal/secret"}},
 	{"internal/config", []string{"internal/fault", "internal/secret"}},
-	{"internal/httpapi", []string{"internal/core", "internal/row", "internal/ident", "internal/fault", "internal/secret"}},
+	{"internal/httpapi", []string{"internal/core", "internal/policy", "internal/row", "internal/ident", "internal/fault", "internal/secret"}},
 	{"internal/core", []string{"internal/policy", "internal/rbac", "internal/store", "internal/audit", "internal/seal", "internal/token", "internal/apikey", "internal/password", "internal/row", "internal/ident", "internal/fault", "internal/secret"}},
 	{"internal/policy", []string{"internal/rbac", "internal/row", "internal/ident", "internal/fault"}},
 	{"internal/rbac", []string{"internal/row", "internal/ident"}},

@@ -174,9 +174,8 @@ func TestHeaders(t *testing.T) {
 	s := newTestServer(t)
 	s.run("of an action", func(s *testServer) {
 		s.call("GET", "/resources/acme").as(s.admin).send().status(200).
-			has("X-Frame-Options", "SAMEORIGIN").has("X-Xss-Protection", "1; mode=block").has("X-Content-Type-Options", "nosniff").
-			has("X-Download-Options", "noopen").has("X-Permitted-Cross-Domain-Policies", "none").
-			has("Referrer-Policy", "strict-origin-when-cross-origin").has("Content-Type", "application/json; charset=utf-8").
+			has("X-Frame-Options", "SAMEORIGIN").has("X-Content-Type-Options", "nosniff").
+			has("Referrer-Policy", "").has("Content-Type", "application/json; charset=utf-8").
 			has("Server", "").has("Set-Cookie", "").has("Strict-Transport-Security", "").has("Access-Control-Allow-Origin", "")
 	})
 	s.run("request id", func(s *testServer) {
