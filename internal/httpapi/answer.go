@@ -76,7 +76,7 @@ func (e *exchange) send(status int, body []byte) error {
 	return nil
 }
 
-// body answers with a body that anyone may see who may make the request.
+// answer sends a body that anyone may see who may make the request.
 func (e *exchange) answer(status int, contentType []string, body []byte) error {
 	h := e.start()
 	h["Content-Type"] = contentType
@@ -97,7 +97,7 @@ func (e *exchange) answer(status int, contentType []string, body []byte) error {
 	return e.send(status, body)
 }
 
-// confide answers with a body that has secrets, API keys or tokens in it: never to be
+// confide sends a body that has secrets, API keys or tokens in it: never to be
 // stored by anything between here and the client.
 func (e *exchange) confide(status int, contentType []string, body []byte) error {
 	h := e.start()

@@ -331,7 +331,7 @@ func TestDefects(t *testing.T) {
 	if w.Code != 500 || w.Body.Len() != 0 || w.Header().Get("X-Request-Id") != "r1" {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
-	if line := log.String(); strings.Count(line, "level=ERROR") != 1 || !strings.Contains(line, "request=r1") || strings.Contains(line, "the-key") {
+	if line := log.String(); strings.Count(line, "level=ERROR") != 1 || !strings.Contains(line, "request_id=r1") || strings.Contains(line, "the-key") {
 		t.Error(line)
 	}
 }
