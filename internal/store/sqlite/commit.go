@@ -40,6 +40,9 @@ func (s *Store) transact(sets []*row.Set) ([]error, error) {
 			return nil, err
 		}
 	}
+	// If COMMIT fails, for example in fsync, the next transaction overwrites what it
+	// has written to the log. Only if the process dies before that may the sets turn
+	// up after the restart, as they may when it dies within COMMIT.
 	_, err := s.writer.exec("COMMIT")
 	return results, err
 }
