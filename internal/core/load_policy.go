@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -53,17 +54,7 @@ func (c *Core) LoadPolicy(ctx context.Context, caller Caller, id ident.ID, mode 
 }
 
 func (c *Core) loadPolicy(ctx context.Context, caller Caller, id ident.ID, mode policy.Mode, text []byte) (Loaded, []row.Change, error) {
-	// Whoever may not load the policy learns nothing of the text's errors.
-	c.mu.RLock()
-	_, err := c.mayLoad(caller, id, mode)
-	c.mu.RUnlock()
-	if err != nil {
-		return Loaded{}, nil, err
-	}
-	if strings.TrimSpace(string(text)) == "" {
-		return Loaded{}, nil, &fault.Error{Kind: fault.Validation, Target: "policy_text", Message: "is not present", Advice: "Send the policy as the body of the request."}
-	}
-	document, err := policy.Parse(text)
+	document, err := c.readPolicy(caller, id, mode, text)
 	if err != nil {
 		return Loaded{}, nil, err
 	}
@@ -88,6 +79,20 @@ func (c *Core) loadPolicy(ctx context.Context, caller Caller, id ident.ID, mode 
 		return Loaded{}, nil, err
 	}
 	return l.loaded, l.changes, nil
+}
+
+// readPolicy parses a text. Whoever may not load it learns nothing of its errors.
+func (c *Core) readPolicy(caller Caller, id ident.ID, mode policy.Mode, text []byte) (*policy.Document, error) {
+	c.mu.RLock()
+	_, err := c.mayLoad(caller, id, mode)
+	c.mu.RUnlock()
+	if err != nil {
+		return nil, err
+	}
+	if len(bytes.TrimSpace(text)) == 0 {
+		return nil, &fault.Error{Kind: fault.Validation, Target: "policy_text", Message: "is not present", Advice: "Send the policy as the body of the request."}
+	}
+	return policy.Parse(text)
 }
 
 // mayLoad decides over a load. The caller of this holds the graph.
@@ -145,10 +150,17 @@ type load struct {
 	stays    bool // the policy is still there after the load
 }
 
-// plan computes the row changes on the graph, and takes them back.
+// plan computes what a load has to commit.
 func (c *Core) plan(caller Caller, id ident.ID, mode policy.Mode, document *policy.Document) (*load, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.attempt(caller, id, mode, document, func(l *load) { l.note(c) })
+}
+
+// attempt makes the row changes of a load on the graph, lets look see the graph as it
+// would be, and takes them back. Loads and rehearsals differ in nothing before this
+// returns. The caller holds the graph for writing.
+func (c *Core) attempt(caller Caller, id ident.ID, mode policy.Mode, document *policy.Document, look func(*load)) (*load, error) {
 	x, err := c.mayLoad(caller, id, mode)
 	if err != nil {
 		return nil, err
@@ -168,7 +180,7 @@ func (c *Core) plan(caller Caller, id ident.ID, mode policy.Mode, document *poli
 	}
 	l.changes = tx.Changes()
 	l.stays = c.graph.Resource(id) == x
-	l.note(c)
+	look(l)
 	return l, nil
 }
 
