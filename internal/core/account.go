@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"regexp"
+	"time"
 
 	"rekey/internal/fault"
 	"rekey/internal/ident"
@@ -108,7 +109,7 @@ func (c *Core) createAccount(ctx context.Context, caller Caller, name string, pl
 			return key, err
 		}
 	}
-	now := c.now()
+	now := c.afterAllAccounts()
 	signing, err := c.newSigningKey(name)
 	if err != nil {
 		return key, err
@@ -140,6 +141,20 @@ func (c *Core) createAccount(ctx context.Context, caller Caller, name string, pl
 		set.Changes = append(set.Changes, first.Changes...)
 	}
 	return key, c.commit(ctx, set)
+}
+
+// afterAllAccounts is now, or a little later where that is needed to keep accounts in
+// the order of their creation: rows know milliseconds only.
+func (c *Core) afterAllAccounts() time.Time {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	now := c.now()
+	if all := c.graph.Accounts(); len(all) > 0 {
+		if last := all[len(all)-1].CreatedAt; !now.After(last) {
+			return last.Add(time.Millisecond)
+		}
+	}
+	return now
 }
 
 // addSpecialAccount makes the account that guards accounts.
