@@ -27,6 +27,7 @@ var rooms = []struct {
 	{"internal/config", []string{"internal/fault", "internal/secret"}},
 	{"internal/httpapi", []string{"internal/core", "internal/policy", "internal/row", "internal/ident", "internal/fault", "internal/secret"}},
 	{"internal/core", []string{"internal/policy", "internal/rbac", "internal/store", "internal/audit", "internal/seal", "internal/token", "internal/apikey", "internal/password", "internal/row", "internal/ident", "internal/fault", "internal/secret"}},
+	{"internal/rotation/target", []string{"internal/secret"}},
 	{"internal/policy", []string{"internal/rbac", "internal/row", "internal/ident", "internal/fault"}},
 	{"internal/rbac", []string{"internal/row", "internal/ident"}},
 	{"internal/store/sqlite", []string{"internal/store", "internal/row", "internal/ident", "internal/fault"}},
