@@ -1,0 +1,6 @@
+package e2e
+
+const (
+	killsVariable = "REKEY_KILLS"
+	seedVariable  = "REKEY_SEED"
+)
