@@ -111,18 +111,22 @@ func basic(login, password string) string {
 func (c *client) load(t testing.TB, method, policy, text string) map[string]string {
 	t.Helper()
 	got := c.must(t, http.StatusCreated, method, "/policies/"+account+"/policy/"+policy, text)
-	return createdKeys(t, got.body)
+	keys, err := createdKeys(got.body)
+	if err != nil {
+		t.Fatalf("%v in %v", err, got)
+	}
+	return keys
 }
 
-func createdKeys(t testing.TB, body string) map[string]string {
-	t.Helper()
+// createdKeys reads the API keys in the answer to a policy load, by login.
+func createdKeys(body string) (map[string]string, error) {
 	var loaded struct {
 		CreatedRoles map[string]struct {
 			APIKey string `json:"api_key"`
 		} `json:"created_roles"`
 	}
 	if err := json.Unmarshal([]byte(body), &loaded); err != nil {
-		t.Fatalf("%v in %s", err, body)
+		return nil, err
 	}
 	keys := map[string]string{}
 	for id, role := range loaded.CreatedRoles {
@@ -133,7 +137,29 @@ func createdKeys(t testing.TB, body string) map[string]string {
 		}
 		keys[name] = role.APIKey
 	}
-	return keys
+	return keys, nil
+}
+
+type resource struct {
+	ID   string
+	text string // as the server has sent it
+}
+
+func (c *client) resources(t testing.TB) []resource {
+	t.Helper()
+	var raw []json.RawMessage
+	all := c.must(t, http.StatusOK, "GET", "/resources/"+account+"?limit=10000", "")
+	if err := json.Unmarshal([]byte(all.body), &raw); err != nil {
+		t.Fatal(err)
+	}
+	list := make([]resource, len(raw))
+	for i := range raw {
+		list[i].text = string(raw[i])
+		if err := json.Unmarshal(raw[i], &list[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return list
 }
 
 // listing is everything that an API client can see of the account: resources with
@@ -141,15 +167,8 @@ func createdKeys(t testing.TB, body string) map[string]string {
 func (c *client) listing(t testing.TB) string {
 	t.Helper()
 	var text strings.Builder
-	var resources []struct {
-		ID string `json:"id"`
-	}
-	all := c.must(t, http.StatusOK, "GET", "/resources/"+account+"?limit=10000", "")
-	text.WriteString(all.body)
-	if err := json.Unmarshal([]byte(all.body), &resources); err != nil {
-		t.Fatal(err)
-	}
-	for _, r := range resources {
+	for _, r := range c.resources(t) {
+		text.WriteString(r.text + "\n")
 		parts := strings.SplitN(r.ID, ":", 3)
 		if slices.Contains([]string{"user", "host", "group", "layer", "policy", "host_factory"}, parts[1]) {
 			text.WriteString("\n" + c.must(t, http.StatusOK, "GET", "/roles/"+parts[0]+"/"+parts[1]+"/"+url.PathEscape(parts[2]), "").body)

@@ -60,18 +60,26 @@ func newDir(t testing.TB) string {
 	return dir
 }
 
-// launch starts a server on a data directory and a free port, and does not wait. The
-// process ends with the test.
-func launch(t testing.TB, dir string, flags ...string) *server {
-	t.Helper()
+// spawn starts a server on a data directory and a free port, and does not wait.
+func spawn(dir string, flags ...string) (*server, error) {
 	s := &server{dir: dir, exited: make(chan error, 1)}
 	args := append([]string{"server", "--data-dir", dir, "--account", account, "--listen", "127.0.0.1:0"}, flags...)
 	s.cmd = exec.Command(binary, args...)
 	s.cmd.Stdout, s.cmd.Stderr = &s.stdout, &s.stderr
 	if err := s.cmd.Start(); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	go func() { s.exited <- s.cmd.Wait(); close(s.exited) }()
+	return s, nil
+}
+
+// launch starts a server that ends with the test.
+func launch(t testing.TB, dir string, flags ...string) *server {
+	t.Helper()
+	s, err := spawn(dir, flags...)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		s.kill()
 		if defect := defects.FindString(s.stderr.String()); defect != "" {
