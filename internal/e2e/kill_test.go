@@ -185,7 +185,7 @@ func (w *world) connect() { w.admin = newClient(w.server.url).as(w.t, "admin", w
 func (w *world) round() {
 	w.rounds++
 	window := time.Duration(w.rng.IntN(120)) * time.Millisecond
-	slow := w.rng.IntN(8) == 0 // passwords are hashed slowly on purpose
+	slow := w.rng.IntN(12) == 0 // passwords are hashed slowly on purpose
 	if slow {
 		window = time.Duration(w.rng.IntN(1500)) * time.Millisecond
 	}
