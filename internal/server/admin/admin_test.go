@@ -91,6 +91,14 @@ func TestBothTransportsAreAlike(t *testing.T) {
 	}
 }
 
+func TestARefusedUserIsToldWhoMay(t *testing.T) {
+	client := &Client{inProcess{OnlyOperator(http.NotFoundHandler())}}
+	var refused *fault.Error
+	if _, err := client.ListAccounts(t.Context()); !errors.As(err, &refused) || refused.Kind != fault.Forbidden || refused.Advice == "" {
+		t.Errorf("got %#v", err)
+	}
+}
+
 func TestDialFindsNoServer(t *testing.T) {
 	dir := t.TempDir()
 	if client, err := Dial(t.Context(), dir); client != nil || err != nil {
