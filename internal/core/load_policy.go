@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -115,9 +116,6 @@ func (c *Core) mayReplace(caller Caller, id ident.ID) error {
 	if err != nil {
 		return err
 	}
-	if own := c.graph.Role(id); own != nil && c.graph.Holds(r, own) && id == rootPolicy(id.Account()) {
-		return nil
-	}
 	for _, kind := range c.graph.Kinds(id.Account()) {
 		c.graph.Ascend(string(ident.New(id.Account(), kind, id.Identifier()+"/")), func(x *rbac.Resource) bool {
 			if !c.graph.Allowed(r, "update", x) {
@@ -152,23 +150,27 @@ type load struct {
 
 // plan computes what a load has to commit.
 func (c *Core) plan(caller Caller, id ident.ID, mode policy.Mode, document *policy.Document) (*load, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	return c.attempt(caller, id, mode, document, func(l *load) { l.note(c) })
 }
 
 // attempt makes the row changes of a load on the graph, lets look see the graph as it
 // would be, and takes them back. Loads and rehearsals differ in nothing before this
-// returns. The caller holds the graph for writing.
+// returns. The caller has entered the gate, so that nothing structural changes while
+// this looks at the graph twice: resolving the text needs no lock.
 func (c *Core) attempt(caller Caller, id ident.ID, mode policy.Mode, document *policy.Document, look func(*load)) (*load, error) {
+	c.mu.RLock()
 	x, err := c.mayLoad(caller, id, mode)
+	c.mu.RUnlock()
 	if err != nil {
 		return nil, err
 	}
-	l := &load{now: c.now(), policy: x, loads: x.Loads}
+	l := &load{now: c.now(), policy: x}
 	if l.resolved, err = document.Resolve(policy.Scope{Account: id.Account(), Policy: id, Owner: x.Owner}); err != nil {
 		return nil, err
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l.loads = slices.Clone(x.Loads)
 	tx := c.graph.Begin()
 	defer tx.Rollback()
 	l.planned, err = l.resolved.Plan(c.graph, tx, policy.Load{

@@ -35,7 +35,9 @@ func (c *Core) Secret(ctx context.Context, caller Caller, id ident.ID, version i
 }
 
 func (c *Core) secret(ctx context.Context, caller Caller, id ident.ID, version int) (Value, error) {
+	c.mu.RLock()
 	v, key, err := c.readable(caller, id, version)
+	c.mu.RUnlock()
 	if err != nil {
 		return Value{}, err
 	}
@@ -43,10 +45,9 @@ func (c *Core) secret(ctx context.Context, caller Caller, id ident.ID, version i
 	return v, err
 }
 
-// readable decides whether the caller may read a version, and which one that is.
+// readable decides whether the caller may read a version, and which one that is. The
+// caller of this holds the graph.
 func (c *Core) readable(caller Caller, id ident.ID, version int) (Value, valueKey, error) {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
 	r, x, err := c.visible(caller, id)
 	if fault.Is(err, fault.NotFound) {
 		missing := emptyVariable(id)
@@ -74,37 +75,41 @@ func (c *Core) readable(caller Caller, id ident.ID, version int) (Value, valueKe
 	return Value{MimeType: mime, Version: version}, valueKey{x.Serial, version}, nil
 }
 
-// Secrets reads the newest values of several variables, in the order asked: all of
-// them or none.
+// Secrets reads the newest values of several variables, in the order asked, as they
+// are at one moment: all of them or none.
 func (c *Core) Secrets(ctx context.Context, caller Caller, ids []ident.ID) ([]Value, error) {
-	values := make([]Value, len(ids))
-	keys := make([]valueKey, len(ids))
-	var missing error
-	for i, id := range ids {
-		var err error
-		values[i], keys[i], err = c.readable(caller, id, 0)
-		switch {
-		case fault.Is(err, fault.NotFound):
-			// A variable that is seen but may not be read weighs more.
-			if missing == nil {
-				missing = err
-			}
-		case err != nil:
-			return nil, c.decided(err, c.by(caller).Fetch(id, 0, err))
-		}
-	}
-	if missing != nil {
-		return nil, missing
+	values, keys, refused, err := c.allReadable(caller, ids)
+	if err != nil {
+		return nil, c.decided(err, c.by(caller).Fetch(refused, 0, err))
 	}
 	records := make([]*audit.Record, len(ids))
 	for i, id := range ids {
-		var err error
 		if values[i].Value, err = c.open(ctx, id, keys[i]); err != nil {
-			return nil, err
+			return nil, c.decided(err, c.by(caller).Fetch(id, 0, err))
 		}
 		records[i] = c.by(caller).Fetch(id, 0, nil)
 	}
 	return values, c.record(records...)
+}
+
+// allReadable decides over a batch. A variable that is seen but may not be read weighs
+// more than one that is missing; refused is the first of the weightier ones.
+func (c *Core) allReadable(caller Caller, ids []ident.ID) (values []Value, keys []valueKey, refused ident.ID, err error) {
+	values, keys = make([]Value, len(ids)), make([]valueKey, len(ids))
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	for i, id := range ids {
+		var failed error
+		values[i], keys[i], failed = c.readable(caller, id, 0)
+		switch {
+		case failed == nil:
+		case !fault.Is(failed, fault.NotFound):
+			return nil, nil, id, failed
+		case err == nil:
+			refused, err = id, failed
+		}
+	}
+	return values, keys, refused, err
 }
 
 // publicKey is the form of an SSH public key: algorithm, base64, then anything, on
