@@ -33,7 +33,7 @@ func (a *author) name(usual string) string {
 	if a.often(10) {
 		return a.pick(odd...)
 	}
-	return usual + a.pick("", "1")
+	return usual + a.pick("", "1", "2", "3", "4")
 }
 
 // quote is a double-quoted scalar, which is the same in YAML and Go for these names.
@@ -144,21 +144,26 @@ func (a *author) write(mode policy.Mode) string {
 	for range 1 + a.IntN(9) {
 		a.statement()
 	}
-	return "[]\n"[:0] + a.text.String() + "- []\n"
+	return a.text.String() + "- []\n"
 }
 
-// foundation has most of what random policies refer to.
-const foundation = `
-- &all
-  - !group g
-  - !layer l
-  - !host h
-  - !user u
-- !policy {id: p, body: [!group g, !layer l, !host h, !user u, !variable v, !policy {id: q, body: [!group g, !layer l, !host h, !user u, !variable v]}]}
-- !policy {id: p-q, body: [!group g, !layer l, !host h]}
-- !policy {id: a/b, body: [!group g, !layer l, !host h, !user u]}
-- !policy {id: "x y", body: [!group g, !layer l, !host h, !user u]}
-`
+// lay loads all that random policies refer to. Two branches, p/q and p-q, have the
+// same suffix of users' ids, which one text must not declare twice.
+func (w *world) lay() {
+	w.t.Helper()
+	const usual = "!group g, !group g1, !group l, !layer l, !layer l1, !host h, !user u, !variable v, !variable v1, !webservice w, " +
+		"!policy q, !role {kind: team, id: t}, !resource {kind: thing, id: c}"
+	inner := strings.Replace(usual, "!policy q", "!policy {id: q, body: ["+usual+"]}", 1)
+	for _, text := range []string{
+		"- [" + usual + "]\n- !policy {id: p, body: [" + inner + "]}\n- !policy a/b\n- !policy x y\n",
+		"- !policy {id: p-q, body: [" + usual + "]}\n",
+	} {
+		w.load(policy.Add, "root", text)
+	}
+	for _, branch := range []string{"a/b", "x y"} {
+		w.load(policy.Add, branch, "- ["+usual+"]\n")
+	}
+}
 
 // attempt loads a random policy somewhere.
 type attempt struct {
@@ -168,10 +173,12 @@ type attempt struct {
 }
 
 func (a *author) attempt() attempt {
-	mode := policy.Mode(a.IntN(3))
-	at := "root"
-	if a.often(60) {
-		at = a.pick(branches...)
+	at, mode := a.pick(branches...), policy.Mode(a.IntN(3))
+	if a.often(50) {
+		at = "root"
+		if mode == policy.Replace && a.often(80) {
+			mode = policy.Modify // else little would grow
+		}
 	}
 	return attempt{ident.New("acme", "policy", at), mode, a.write(mode)}
 }
