@@ -78,6 +78,9 @@ var routes = []route{
 
 	{"GET", "/public_keys/:account/:key_kind/*id", optional, noBody, (*api).publicKeys},
 
+	{"GET", "/policies/:account/policy/*id?version", token, noBody, (*api).policyVersion},
+	{"GET", "/policies/:account/policy/*id?diff", token, noBody, (*api).policyDiff},
+	{"GET", "/policies/:account/policy/*id", token, noBody, (*api).effectivePolicy},
 	{"POST", "/policies/:account/policy/*id", token, policyBody, (*api).addPolicy},
 	{"PATCH", "/policies/:account/policy/*id", token, policyBody, (*api).modifyPolicy},
 	{"PUT", "/policies/:account/policy/*id", token, policyBody, (*api).replacePolicy},
