@@ -78,6 +78,10 @@ var routes = []route{
 
 	{"GET", "/public_keys/:account/:key_kind/*id", optional, noBody, (*api).publicKeys},
 
+	{"POST", "/host_factory_tokens", token, jsonBody, (*api).createFactoryTokens},
+	{"DELETE", "/host_factory_tokens/:id", token, noBody, (*api).revokeFactoryToken},
+	{"POST", "/host_factories/hosts", none, jsonBody, (*api).enrolHost},
+
 	{"POST", "/policies/:account/policy/*id", token, policyBody, (*api).addPolicy},
 	{"PATCH", "/policies/:account/policy/*id", token, policyBody, (*api).modifyPolicy},
 	{"PUT", "/policies/:account/policy/*id", token, policyBody, (*api).replacePolicy},
