@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"runtime"
 	"sync"
 
 	"rekey/internal/fault"
@@ -72,7 +73,7 @@ func (l *Log) write(lines []byte) error {
 	if !l.writing {
 		l.writing = true
 		l.mu.Unlock()
-		err := l.destination.write(lines)
+		err := l.lead(lines)
 		l.help()
 		return err
 	}
@@ -88,6 +89,23 @@ func (l *Log) write(lines []byte) error {
 		l.help() // writes mine first
 	}
 	return mine.err
+}
+
+// lead writes lines together with those of goroutines that are ready to run now: it
+// lets them go first, once, because a write costs more than many a line. Where there
+// are none that takes no time.
+func (l *Log) lead(lines []byte) error {
+	runtime.Gosched()
+	l.mu.Lock()
+	b := l.next
+	l.next = nil
+	l.mu.Unlock()
+	if b == nil {
+		return l.destination.write(lines)
+	}
+	b.err = l.destination.write(append(lines, b.lines...))
+	close(b.done)
+	return b.err
 }
 
 // help writes what has gathered, for a bounded number of times, and then leaves the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -136,8 +137,12 @@ func prepareAccount(ctx context.Context, backend *server.Backend, account string
 	if err != nil {
 		return nil, fault.Wrap(err, "loading the sample policy")
 	}
+	admin, err := backend.Core.Basic(ctx, core.Origin{IP: netip.AddrFrom4([4]byte{127, 0, 0, 1})}, account, "admin", secret.FromString(created.APIKey))
+	if err != nil {
+		return nil, fault.Wrap(err, "logging the admin in")
+	}
 	for name, value := range map[string]string{"shop/db/username": "shop", "shop/db/password": samplePassword} {
-		if err := backend.Core.SetSecret(ctx, core.Operator(), ident.New(account, "variable", name), secret.FromString(value)); err != nil {
+		if err := backend.Core.SetSecret(ctx, admin, ident.New(account, "variable", name), secret.FromString(value)); err != nil {
 			return nil, fault.Wrap(err, "setting the sample secret %s", name)
 		}
 	}

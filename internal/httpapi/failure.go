@@ -2,12 +2,14 @@ package httpapi
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"strings"
 
 	"rekey/internal/fault"
+	"rekey/internal/policy"
 )
 
 // failure is an error as it goes over the wire.
@@ -89,6 +91,9 @@ func sentence(e *fault.Error) string {
 		case fault.Conflict:
 			return e.Target + ` "` + e.ID + `" already exists`
 		}
+	}
+	if errors.Is(e.Cause, policy.ErrStatement) {
+		return fmt.Sprintf("Error at line %d, column %d in policy : %s", e.Line, e.Column, e.Message)
 	}
 	return e.Message
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"rekey/internal/fault"
+	"rekey/internal/policy"
 )
 
 func TestFailures(t *testing.T) {
@@ -48,6 +49,9 @@ func TestFailures(t *testing.T) {
 			422, `{"error":{"code":"policy_invalid","message":"Group 'zz' not found in account 'acme'"}}`, ``},
 		{"policy, with a place", &fault.Error{Kind: fault.PolicyInvalid, Message: "no", Line: 2, Column: 8},
 			422, `{"error":{"code":"policy_invalid","message":"no","innererror":{"code":"policy_invalid","filename":"policy","line":2,"column":8}}}`, ``},
+		{"policy, a statement", &fault.Error{Kind: fault.PolicyInvalid, Message: "No such attribute 'foo' on type User", Line: 2, Column: 8, Cause: policy.ErrStatement},
+			422, `{"error":{"code":"policy_invalid","message":"Error at line 2, column 8 in policy : No such attribute 'foo' on type User",` +
+				`"innererror":{"code":"policy_invalid","filename":"policy","line":2,"column":8}}}`, ``},
 		{"bad request", fault.New(fault.BadRequest, ""), 400, ``, ``},
 		{"bad request that says why", fault.New(fault.BadRequest, "no JSON"), 400, `{"error":{"code":"bad_request","message":"no JSON"}}`, `{"code":"400","message":"no JSON"}`},
 		{"unavailable", fault.New(fault.Unavailable, "the store does not answer"), 503, `{"error":{"code":"unavailable","message":"the store does not answer"}}`, ``},

@@ -58,7 +58,7 @@ func didYouMean(written string, known []string, sigil string) string {
 	best, distance := "", 3
 	slices.Sort(known)
 	for _, word := range known {
-		if len(word) <= maxWord {
+		if len(word) <= maxWord && max(len(word)-len(written), len(written)-len(word)) < distance {
 			if d := editDistance(strings.ToLower(written), word); d < distance && 2*d < len(word) {
 				best, distance = word, d
 			}

@@ -53,7 +53,7 @@ func (p *parser) annotations(a attribute, n *node) ([]Annotation, error) {
 		case c == classNil || name == "":
 			return nil, refuse(ErrStatement, at, "Put the name in quotes if it is meant as text.", "An annotation has no name")
 		case seen[name]:
-			return nil, refuse(ErrStatement, at, "Give each annotation once.", "Duplicate attribute: "+key.Value)
+			return nil, refuse(ErrStatement, at, "Give each annotation once.", "Duplicate attribute: "+clip(key.Value))
 		}
 		seen[name] = true
 		value, err := p.visit(n.Content[i+1])
@@ -80,6 +80,10 @@ func (p *parser) annotationValue(a attribute, n *node) (string, error) {
 	var text strings.Builder
 	if err := p.bracketed(&text, a, n, 0); err != nil {
 		return "", err
+	}
+	p.lists += text.Len()
+	if p.lists > MaxLists {
+		return "", tooMany(a.at, "bytes of lists in annotations", MaxLists)
 	}
 	return text.String(), nil
 }

@@ -118,10 +118,10 @@ func (p *parser) got(expected string, a attribute, n *node) error {
 	if typ != nil && n.Kind != yaml.SequenceNode {
 		is = typ.name
 	} else if n.Kind == yaml.MappingNode {
-		return refuse(ErrStatement, a.at, "", fmt.Sprintf("Attribute '%s' can't be a mapping", a.key))
+		return refuse(ErrStatement, a.at, "", fmt.Sprintf("Attribute '%s' can't be a mapping", clip(a.key)))
 	}
 	return refuse(ErrStatement, a.at, adviseType(expected, is, n),
-		fmt.Sprintf("Expected a %s for field '%s', got %s", expected, a.field, is))
+		fmt.Sprintf("Expected a %s for field '%s', got %s", expected, clip(a.field), is))
 }
 
 // adviseType says how to write what was meant, where a guess is safe.

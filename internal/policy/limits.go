@@ -14,13 +14,19 @@ const (
 	// can begin one (line breaks, dashes, commas, colons, brackets), wherever they
 	// stand. A list that is used again through an alias counts again.
 	MaxNodes = 1_000_000
-	// MaxAliases is the number of aliases (*name).
+	// MaxAliases is the number of anchors (&name), and that of aliases (*name).
 	MaxAliases = 100_000
+	// MaxDirectives is the number of lines that begin with '%'. The language has
+	// no use for them, and the library takes quadratic time to read them.
+	MaxDirectives = 100
 	// MaxDepth is how deep block constructs, and within them flow constructs
 	// ([...], {...}), may nest.
 	MaxDepth = 200
 	// MaxScalar is the size of one scalar (id, annotation value) in bytes.
 	MaxScalar = 64 << 10
+	// MaxLists is the size in bytes of all annotation values that were written as
+	// lists.
+	MaxLists = 16 << 20
 	// MaxIdentifier is the size of a resolved identifier in bytes.
 	MaxIdentifier = 2 << 10
 	// MaxRows is the number of role-member and role-privilege-resource
@@ -28,7 +34,7 @@ const (
 	MaxRows = 1_000_000
 	// MaxResolved is the size in bytes of all ids and values of a document
 	// after resolution, when each carries the path of its branch.
-	MaxResolved = 256 << 20
+	MaxResolved = 64 << 20
 )
 
 const adviceSplit = "Split the policy into several documents and load them one after the other."
@@ -46,17 +52,24 @@ func checkText(text []byte) error {
 			fmt.Sprintf("The policy is larger than %d bytes", MaxText))
 	}
 	at := Position{Line: 1, Column: 1}
-	marks := 0
+	marks, directives := 0, 0
 	for i := 0; i < len(text); {
-		c := text[i]
+		c, next := text[i], byte(' ')
+		if i+1 < len(text) {
+			next = text[i+1]
+		}
 		switch {
-		case c == '\n':
+		case c == '\n', c == '\r' && next != '\n':
 			at.Line, at.Column = at.Line+1, 0
 			marks++
 		case c == ',' || c == '[' || c == '{' || c == ':' || c == '?':
 			marks++
-		case c == '-' && (i+1 == len(text) || text[i+1] <= ' '):
+		case c == '-' && (next <= ' ' || next >= utf8.RuneSelf):
 			marks++
+		case c == '%' && at.Column == 1:
+			if directives++; directives > MaxDirectives {
+				return tooMany(at, "directives", MaxDirectives)
+			}
 		case c < ' ' && c != '\t' && c != '\r', c == 0x7f:
 			return refuse(ErrSyntax, at, "", "control characters are not allowed")
 		case c >= utf8.RuneSelf:

@@ -55,12 +55,14 @@ type entityKey struct {
 // stand for; visits counts each node each time it is looked at.
 type parser struct {
 	scope    *entity
-	known    map[entityKey]*entity // those with an anchor
+	shared   map[*node]bool        // the nodes that an alias can lead to again
+	known    map[entityKey]*entity // what the shared nodes were read as
 	flat     map[*node]bool        // anchored lists whose statements were taken
 	policies []*entity
 	entities int
 	visits   int
 	rows     int
+	lists    int // bytes of annotation values that were lists
 }
 
 func (p *parser) document(root *node) ([]*entity, error) {
@@ -113,6 +115,12 @@ func (p *parser) statements(list *node, into *[]*entity) error {
 		if err != nil {
 			return err
 		}
+		for outer := p.scope; outer != nil; outer = outer.scope {
+			if e == outer {
+				return refuse(ErrStatement, position(entry), "Remove it from the body.",
+					fmt.Sprintf("The policy '%s' stands in its own body", clip(e.id)))
+			}
+		}
 		if !e.listed {
 			e.listed = true
 			*into = append(*into, e)
@@ -150,19 +158,29 @@ func (p *parser) class(n *node) string {
 	return string(c)
 }
 
-// entity reads a mapping or scalar as the given type. An anchored one is read
-// once; while that goes on, an alias in it already means the same entity.
-func (p *parser) entity(n *node, typ *recordType) (*entity, error) {
+// add makes the entity of a node, or finds the one that it was made into before:
+// a shared node is one entity, in the branch where it was written.
+func (p *parser) add(n *node, typ *recordType) (e *entity, isNew bool) {
 	key := entityKey{n, typ}
-	if n.Anchor != "" {
+	if p.shared[n] {
 		if e := p.known[key]; e != nil {
-			return e, nil
+			return e, false
 		}
 	}
-	e := &entity{Position: position(n), typ: typ, index: p.entities, scope: p.scope}
+	e = &entity{Position: position(n), typ: typ, index: p.entities, scope: p.scope}
 	p.entities++
-	if n.Anchor != "" {
+	if p.shared[n] {
 		p.known[key] = e
+	}
+	return e, true
+}
+
+// entity reads a mapping or scalar as the given type. While a shared one is being
+// read, an alias in it already means the same entity.
+func (p *parser) entity(n *node, typ *recordType) (*entity, error) {
+	e, isNew := p.add(n, typ)
+	if !isNew {
+		return e, nil
 	}
 	if n.Kind == yaml.ScalarNode {
 		if !typ.shorthand {
@@ -188,7 +206,7 @@ func (p *parser) entity(n *node, typ *recordType) (*entity, error) {
 			return nil, typ.unknownAttribute(key.Value, at)
 		}
 		if slices.Contains(seen, key.Value) {
-			return nil, refuse(ErrStatement, at, "Give each attribute once.", "Duplicate attribute: "+key.Value)
+			return nil, refuse(ErrStatement, at, "Give each attribute once.", "Duplicate attribute: "+clip(key.Value))
 		}
 		seen = append(seen, key.Value)
 		if err := p.attribute(e, attribute{field: field, key: key.Value, at: position(n.Content[i+1])}, n.Content[i+1]); err != nil {
@@ -237,5 +255,5 @@ func (t *recordType) unknownAttribute(key string, at Position) error {
 	if advice == "" {
 		advice = fmt.Sprintf("The attributes of '!%s' are: %s.", t.tag, t.keys())
 	}
-	return refuse(ErrStatement, at, advice, fmt.Sprintf("No such attribute '%s' on type %s", key, t.name))
+	return refuse(ErrStatement, at, advice, fmt.Sprintf("No such attribute '%s' on type %s", clip(key), t.name))
 }

@@ -44,14 +44,14 @@ type Document struct {
 // PolicyInvalid with Line, Column and, where there is one, Advice; its Cause is
 // ErrSyntax or ErrStatement.
 func Parse(text []byte) (*Document, error) {
-	root, err := load(text)
+	root, shared, err := load(text)
 	if err != nil {
 		return nil, err
 	}
 	if root == nil {
 		return &Document{}, nil
 	}
-	p := &parser{known: map[entityKey]*entity{}, flat: map[*node]bool{}}
+	p := &parser{shared: shared, known: map[entityKey]*entity{}, flat: map[*node]bool{}}
 	statements, err := p.document(root)
 	if err != nil {
 		return nil, err

@@ -89,7 +89,7 @@ func (r *resolver) annotate(e *entity) ([]Annotation, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(base)+len(a.Value) > 2*MaxIdentifier {
+		if len(a.Value) > MaxIdentifier {
 			return nil, r.refuse(e, "", "The path in annotation '%s' is longer than %d bytes", clip(a.Name), MaxIdentifier)
 		}
 		value, ok := climb(base + "/" + a.Value)

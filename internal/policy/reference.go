@@ -43,8 +43,10 @@ func (p *parser) bare(expected string, typ *recordType, a attribute, n *node) (*
 	if c != classString && c != classNil {
 		return nil, p.got(expected, a, n)
 	}
-	e := &entity{Position: a.at, typ: typ, index: p.entities, scope: p.scope, id: text}
-	p.entities++
+	e, isNew := p.add(n, typ)
+	if isNew {
+		e.id = text
+	}
 	return e, nil
 }
 

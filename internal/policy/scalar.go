@@ -86,8 +86,10 @@ func typed(n *node) (class, string) {
 	return number(text)
 }
 
+var digitSeparators = strings.NewReplacer("_", "", ",", "")
+
 func number(text string) (class, string) {
-	digits := strings.NewReplacer("_", "", ",", "").Replace(text)
+	digits := digitSeparators.Replace(text)
 	switch {
 	case integerForm.MatchString(text):
 		if i, ok := new(big.Int).SetString(digits, 0); ok {

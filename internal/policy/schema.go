@@ -15,9 +15,6 @@ type recordType struct {
 	attributes map[string]string
 }
 
-// record tells whether declaring it makes a role, a resource or both.
-func (t *recordType) record() bool { return t.statement && (t.role || t.resource) }
-
 func attributes(keys string) map[string]string {
 	table := map[string]string{}
 	for key := range strings.FieldsSeq(keys) {
@@ -70,9 +67,9 @@ var types = func() map[string]*recordType {
 	return table
 }()
 
-func bare(tag string) string {
-	return strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(tag))
-}
+var separators = strings.NewReplacer("-", "", "_", "")
+
+func bare(tag string) string { return separators.Replace(strings.ToLower(tag)) }
 
 // typeOf is the type that a node's tag names, nil if it has none. Only a tag with
 // a '!' of its own names one, by what follows it; the standard tags (!!str) and
@@ -93,7 +90,7 @@ func typeOf(n *node) (*recordType, error) {
 	} else {
 		tag = "!" + tag
 	}
-	detail := "Unrecognized data type '" + tag + "'"
+	detail := "Unrecognized data type '" + clip(tag) + "'"
 	known := make([]string, 0, len(types))
 	for _, t := range types {
 		if t.statement {

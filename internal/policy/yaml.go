@@ -15,28 +15,29 @@ import (
 type node = yaml.Node
 
 // load reads the text into nodes and returns the root list, or nil if the policy
-// is empty.
-func load(text []byte) (*node, error) {
+// is empty. Shared are the nodes that an alias can lead to a second time.
+func load(text []byte) (root *node, shared map[*node]bool, err error) {
 	if err := checkText(text); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	guard := &guard{anchors: map[string]*node{}}
 	loader, err := yaml.NewLoader(bytes.NewReader(text), yaml.WithPlugin(guard))
 	if err != nil {
-		return nil, fault.Wrap(err, "set up the YAML loader")
+		return nil, nil, fault.Wrap(err, "set up the YAML loader")
 	}
 	var document, trailing node
 	switch err := loader.Load(&document); {
 	case err == io.EOF:
-		return nil, nil
+		return nil, nil, nil
 	case err != nil:
-		return nil, syntaxError(err)
+		return nil, nil, syntaxError(err)
 	}
 	// Reading on finds what follows the document: nothing, or an error.
 	if err := loader.Load(&trailing); err != io.EOF {
-		return nil, syntaxError(err)
+		return nil, nil, syntaxError(err)
 	}
-	return rootList(document.Content[0])
+	root, err = rootList(document.Content[0])
+	return root, guard.shared(), err
 }
 
 func rootList(root *node) (*node, error) {
@@ -75,11 +76,32 @@ func (g *guard) BeginDocument() error {
 	return nil
 }
 
+// shared are the nodes with an anchor and all below them.
+func (g *guard) shared() map[*node]bool {
+	marked := map[*node]bool{}
+	var mark func(*node)
+	mark = func(n *node) {
+		if !marked[n] {
+			marked[n] = true
+			for _, child := range n.Content {
+				mark(child)
+			}
+		}
+	}
+	for _, n := range g.anchors {
+		mark(n)
+	}
+	return marked
+}
+
 func (g *guard) EndDocument() error { return nil }
 
 func (g *guard) DefineAnchor(name string, n *node) error {
 	if _, twice := g.anchors[name]; twice {
-		return refuse(ErrStatement, Position{}, "Give each anchor a name of its own.", "Duplicate anchor "+name)
+		return refuse(ErrStatement, Position{}, "Give each anchor a name of its own.", "Duplicate anchor "+clip(name))
+	}
+	if len(g.anchors) == MaxAliases {
+		return tooMany(Position{}, "anchors", MaxAliases)
 	}
 	g.anchors[name] = n
 	return nil
@@ -97,9 +119,9 @@ func (g *guard) ResolveAlias(name string) (*node, bool, error) {
 	for known := range g.anchors {
 		names = append(names, known)
 	}
-	advice := fmt.Sprintf("An alias repeats what an anchor before it has named: write &%s at the place that it stands for.", name)
+	advice := fmt.Sprintf("An alias repeats what an anchor before it has named: write &%s at the place that it stands for.", clip(name))
 	return nil, false, refuse(ErrStatement, Position{}, join(advice, didYouMean(name, names, "*")),
-		fmt.Sprintf("Undefined alias '%s'", name))
+		fmt.Sprintf("Undefined alias '%s'", clip(name)))
 }
 
 func (g *guard) CheckDepth(depth int, _ *yaml.DepthContext) error {

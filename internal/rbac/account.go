@@ -33,36 +33,10 @@ func (g *Graph) Accounts() []row.Account {
 // the result.
 func (g *Graph) SigningKeys(account string) []row.SigningKey { return g.keys[account] }
 
-// DeleteAccount removes every role and resource of an account. Whatever roles of
-// other accounts owned or held there goes as well.
-func (t *Tx) DeleteAccount(name string) {
-	var resources []*Resource
-	t.g.Ascend(name+":", func(x *Resource) bool {
-		resources = append(resources, x)
-		return true
-	})
-	for _, x := range resources {
-		t.DeleteResource(x)
-	}
-	// Roles have no order of their own, because nothing but this asks for it.
-	var roles []*Role
-	for id, r := range t.g.roles {
-		if id.Account() == name {
-			roles = append(roles, r)
-		}
-	}
-	slices.SortFunc(roles, func(a, b *Role) int { return strings.Compare(string(a.ID), string(b.ID)) })
-	for _, r := range roles {
-		t.DeleteRole(r)
-	}
-}
-
 // Ascend visits the resources whose id starts with a prefix, in byte order, until
 // visit returns false.
 func (g *Graph) Ascend(prefix string, visit func(*Resource) bool) {
-	from := &Resource{}
-	from.ID = ident.ID(prefix)
-	g.ordered.Ascend(from, func(x *Resource) bool {
+	g.from(prefix, func(x *Resource) bool {
 		return strings.HasPrefix(string(x.ID), prefix) && visit(x)
 	})
 }
@@ -71,20 +45,23 @@ func (g *Graph) Ascend(prefix string, visit func(*Resource) bool) {
 // step for each kind, not for each resource.
 func (g *Graph) Kinds(account string) []string {
 	var kinds []string
-	from, end := &Resource{}, account+":"
-	from.ID = ident.ID(end)
-	for {
-		var next *Resource
-		g.ordered.Ascend(from, func(x *Resource) bool {
-			next = x
+	for end, start := account+":", account+":"; ; {
+		var next ident.ID
+		g.from(start, func(x *Resource) bool {
+			next = x.ID
 			return false
 		})
-		if next == nil || !strings.HasPrefix(string(next.ID), end) {
+		if !strings.HasPrefix(string(next), end) {
 			return kinds
 		}
-		kind := next.ID.Kind()
-		kinds = append(kinds, kind)
-		from = &Resource{}
-		from.ID = ident.ID(end + kind + ";") // ';' follows ':'
+		kinds = append(kinds, next.Kind())
+		start = end + next.Kind() + ";" // ';' follows ':'
 	}
+}
+
+// from visits the resources from an id on.
+func (g *Graph) from(id string, visit func(*Resource) bool) {
+	first := &Resource{}
+	first.ID = ident.ID(id)
+	g.ordered.Ascend(first, visit)
 }

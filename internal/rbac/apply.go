@@ -1,6 +1,7 @@
 package rbac
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -42,8 +43,7 @@ func (g *Graph) apply(c row.Change) error {
 		}
 		return nil
 	case row.SigningKey:
-		g.applySigningKey(c.Op, r)
-		return nil
+		return g.applySigningKey(c, r)
 	case row.Role:
 		return g.applyRole(c, r)
 	case row.Resource:
@@ -66,20 +66,25 @@ func (g *Graph) apply(c row.Change) error {
 	return misfit(c, "unknown row")
 }
 
-func (g *Graph) applySigningKey(op row.Op, r row.SigningKey) {
-	keys := g.keys[r.Account]
+func (g *Graph) applySigningKey(c row.Change, r row.SigningKey) error {
+	keys := slices.Clone(g.keys[r.Account]) // the old list may be in somebody's hands
 	at := slices.IndexFunc(keys, func(k row.SigningKey) bool { return k.KeyID == r.KeyID })
 	switch {
-	case op == row.Delete && at >= 0:
-		keys = slices.Delete(slices.Clone(keys), at, at+1)
-	case op == row.Delete:
-	case at >= 0:
-		keys = slices.Clone(keys)
+	case c.Op == row.Insert && at < 0:
+		keys = append(keys, r)
+	case c.Op == row.Update && at >= 0:
 		keys[at] = r
+	case c.Op == row.Delete && at >= 0:
+		keys = slices.Delete(keys, at, at+1)
 	default:
-		keys = append(slices.Clip(keys), r)
+		return misfit(c, r.KeyID+" of "+r.Account)
 	}
-	g.keys[r.Account] = keys
+	// A store loads them in the order of their ids.
+	slices.SortStableFunc(keys, func(a, b row.SigningKey) int { return a.CreatedAt.Compare(b.CreatedAt) })
+	if g.keys[r.Account] = keys; len(keys) == 0 {
+		delete(g.keys, r.Account)
+	}
+	return nil
 }
 
 func (g *Graph) applyRole(c row.Change, r row.Role) error {
@@ -208,23 +213,31 @@ func kept[T any](op row.Op, r *T) *T {
 	return r
 }
 
+// Old versions are pruned by whoever notices first: deleting one that is gone, even
+// with its resource, is no misfit, as it is none for the store.
+
 func (g *Graph) applySecret(c row.Change, r row.Secret) error {
 	x := g.resources[r.Resource]
+	if x == nil && c.Op == row.Delete {
+		return nil
+	}
 	if x == nil {
 		return misfit(c, string(r.Resource))
 	}
-	at := slices.IndexFunc(x.Secrets, func(s SecretVersion) bool { return s.Version == r.Version })
+	at, found := slices.BinarySearchFunc(x.Secrets, r.Version, func(s SecretVersion, v int) int { return cmp.Compare(s.Version, v) })
 	version := SecretVersion{Version: r.Version}
 	if !r.ExpiresAt.IsZero() {
 		version.ExpiresAt = r.ExpiresAt.UnixMilli()
 	}
 	switch {
-	case c.Op == row.Insert && r.Version > x.Latest():
-		x.Secrets = append(x.Secrets, version)
-	case c.Op == row.Update && at >= 0:
+	case c.Op == row.Insert && !found:
+		x.Secrets = slices.Insert(x.Secrets, at, version)
+	case c.Op == row.Update && found:
 		x.Secrets[at] = version
-	case c.Op == row.Delete && at >= 0:
-		x.Secrets = slices.Delete(x.Secrets, at, at+1)
+	case c.Op == row.Delete:
+		if found {
+			x.Secrets = slices.Delete(x.Secrets, at, at+1)
+		}
 	default:
 		return misfit(c, string(r.Resource))
 	}
@@ -233,15 +246,21 @@ func (g *Graph) applySecret(c row.Change, r row.Secret) error {
 
 func (g *Graph) applyPolicyVersion(c row.Change, r row.PolicyVersion) error {
 	x := g.resources[r.Policy]
+	if x == nil && c.Op == row.Delete {
+		return nil
+	}
 	if x == nil {
 		return misfit(c, string(r.Policy))
 	}
-	at := slices.Index(x.Loads, r.Version)
+	at, found := slices.BinarySearch(x.Loads, r.Version)
 	switch {
-	case c.Op == row.Insert && at < 0:
-		x.Loads = append(x.Loads, r.Version)
-	case c.Op == row.Delete && at >= 0:
-		x.Loads = slices.Delete(x.Loads, at, at+1)
+	case c.Op == row.Insert && !found:
+		x.Loads = slices.Insert(x.Loads, at, r.Version)
+	case c.Op == row.Update && found: // its number is all that is kept of it here
+	case c.Op == row.Delete:
+		if found {
+			x.Loads = slices.Delete(x.Loads, at, at+1)
+		}
 	default:
 		return misfit(c, string(r.Policy))
 	}
@@ -259,9 +278,11 @@ func (g *Graph) applyToken(c row.Change, r row.HostFactoryToken) error {
 		node = &FactoryToken{HostFactoryToken: r, Factory: x}
 		x.Tokens = append(x.Tokens, node)
 		g.tokens[r.Digest] = node
+	case c.Op == row.Update && node != nil && r.Factory == node.Factory.ID:
+		node.HostFactoryToken = r // sealed anew
 	case c.Op == row.Delete && node != nil:
 		x := node.Factory
-		x.Tokens = slices.DeleteFunc(slices.Clone(x.Tokens), func(t *FactoryToken) bool { return t == node })
+		x.Tokens = slices.DeleteFunc(x.Tokens, func(t *FactoryToken) bool { return t == node })
 		delete(g.tokens, r.Digest)
 	default:
 		return misfit(c, string(r.Factory))

@@ -32,6 +32,7 @@ type Graph struct {
 	serial    uint64 // counts resources ever inserted
 	texts     uint64 // counts changes to what a search finds
 	search    *index // nil until there is one
+	limits    limits
 }
 
 // Role is the node of a role.
@@ -123,6 +124,7 @@ type FactoryToken struct {
 
 // declared has the rows that one policy declared.
 type declared struct {
+	policy      ident.ID
 	roles       []*Role
 	resources   []*Resource
 	memberships []*Membership
@@ -140,6 +142,7 @@ func New() *Graph {
 		ordered:   btree.NewBTreeGOptions(func(a, b *Resource) bool { return a.ID < b.ID }, btree.Options{NoLocks: true}),
 		policies:  map[ident.ID]*declared{},
 		tokens:    map[[32]byte]*FactoryToken{},
+		limits:    usual,
 	}
 }
 

@@ -9,6 +9,9 @@ import (
 
 // Each edge stands in several unordered lists and knows its place in each, so that it
 // comes and goes at a cost that does not depend on how long the lists are.
+//
+// A store hands out a fresh copy of each text. What is linked takes over the text of
+// what it refers to, so that an id is in memory once.
 
 func push[T any](list *[]T, x T, at *int32) {
 	*at = int32(len(*list))
@@ -31,52 +34,72 @@ func drop[T any](list *[]T, at int32, place func(T) *int32) {
 func (g *Graph) declared(policy ident.ID) *declared {
 	d := g.policies[policy]
 	if d == nil {
-		d = &declared{}
+		d = &declared{policy: policy}
 		g.policies[policy] = d
 	}
 	return d
 }
 
-func (g *Graph) linkRole(r *Role) {
-	g.roles[r.ID] = r
-	if r.Policy != "" {
-		push(&g.declared(r.Policy).roles, r, &r.policyAt)
+// undeclare forgets a policy when nothing that it declared is left.
+func (g *Graph) undeclare(policy ident.ID, d *declared) {
+	if len(d.roles)+len(d.resources)+len(d.memberships)+len(d.permissions)+len(d.annotations) == 0 {
+		delete(g.policies, policy)
 	}
+}
+
+func (g *Graph) linkRole(r *Role) {
 	if x := g.resources[r.ID]; x != nil {
 		r.Resource, x.Role = x, r
+		r.ID = x.ID
+	}
+	g.roles[r.ID] = r
+	if r.Policy != "" {
+		d := g.declared(r.Policy)
+		r.Policy = d.policy
+		push(&d.roles, r, &r.policyAt)
 	}
 }
 
 func (g *Graph) unlinkRole(r *Role) {
 	delete(g.roles, r.ID)
 	if r.Policy != "" {
-		drop(&g.declared(r.Policy).roles, r.policyAt, func(r *Role) *int32 { return &r.policyAt })
+		d := g.declared(r.Policy)
+		drop(&d.roles, r.policyAt, func(r *Role) *int32 { return &r.policyAt })
+		g.undeclare(r.Policy, d)
 	}
 	if r.Resource != nil {
 		r.Resource.Role, r.Resource = nil, nil
 	}
-	g.epoch++
 }
 
 func (g *Graph) linkResource(x *Resource) {
+	if r := g.roles[x.ID]; r != nil {
+		r.Resource, x.Role = x, r
+		x.ID = r.ID
+	}
+	x.Owner = x.OwnerNode.ID
 	g.resources[x.ID] = x
 	g.ordered.Set(x)
 	if x.Policy != "" {
-		push(&g.declared(x.Policy).resources, x, &x.policyAt)
-	}
-	if r := g.roles[x.ID]; r != nil {
-		r.Resource, x.Role = x, r
+		d := g.declared(x.Policy)
+		x.Policy = d.policy
+		push(&d.resources, x, &x.policyAt)
 	}
 	push(&x.OwnerNode.Owned, x, &x.ownedAt)
+	for _, t := range x.Tokens {
+		g.tokens[t.Digest] = t
+	}
 	g.texts++
-	g.search.add(x)
+	g.search.addID(x)
 }
 
 func (g *Graph) unlinkResource(x *Resource) {
 	delete(g.resources, x.ID)
 	g.ordered.Delete(x)
 	if x.Policy != "" {
-		drop(&g.declared(x.Policy).resources, x.policyAt, func(x *Resource) *int32 { return &x.policyAt })
+		d := g.declared(x.Policy)
+		drop(&d.resources, x.policyAt, func(x *Resource) *int32 { return &x.policyAt })
+		g.undeclare(x.Policy, d)
 	}
 	if x.Role != nil {
 		x.Role.Resource, x.Role = nil, nil
@@ -86,14 +109,7 @@ func (g *Graph) unlinkResource(x *Resource) {
 		delete(g.tokens, t.Digest)
 	}
 	g.texts++
-	g.search.remove(x)
-}
-
-// relinkTokens undoes what unlinkResource did to the tokens of a host factory.
-func (g *Graph) relinkTokens(x *Resource) {
-	for _, t := range x.Tokens {
-		g.tokens[t.Digest] = t
-	}
+	g.search.removeID(x)
 }
 
 func (g *Graph) setOwner(x *Resource, owner *Role) {
@@ -106,7 +122,9 @@ func (g *Graph) linkMembership(m *Membership) {
 	push(&m.Role.Members, m, &m.roleAt)
 	push(&m.Member.Held, m, &m.memberAt)
 	if m.Policy != "" {
-		push(&g.declared(m.Policy).memberships, m, &m.policyAt)
+		d := g.declared(m.Policy)
+		m.Policy = d.policy
+		push(&d.memberships, m, &m.policyAt)
 	}
 	g.epoch++
 }
@@ -115,7 +133,9 @@ func (g *Graph) unlinkMembership(m *Membership) {
 	drop(&m.Role.Members, m.roleAt, func(m *Membership) *int32 { return &m.roleAt })
 	drop(&m.Member.Held, m.memberAt, func(m *Membership) *int32 { return &m.memberAt })
 	if m.Policy != "" {
-		drop(&g.declared(m.Policy).memberships, m.policyAt, func(m *Membership) *int32 { return &m.policyAt })
+		d := g.declared(m.Policy)
+		drop(&d.memberships, m.policyAt, func(m *Membership) *int32 { return &m.policyAt })
+		g.undeclare(m.Policy, d)
 	}
 	g.epoch++
 }
@@ -124,7 +144,9 @@ func (g *Graph) linkPermission(p *Permission) {
 	push(&p.Resource.Permissions, p, &p.resourceAt)
 	push(&p.Role.Permissions, p, &p.roleAt)
 	if p.Policy != "" {
-		push(&g.declared(p.Policy).permissions, p, &p.policyAt)
+		d := g.declared(p.Policy)
+		p.Policy = d.policy
+		push(&d.permissions, p, &p.policyAt)
 	}
 }
 
@@ -132,7 +154,9 @@ func (g *Graph) unlinkPermission(p *Permission) {
 	drop(&p.Resource.Permissions, p.resourceAt, func(p *Permission) *int32 { return &p.resourceAt })
 	drop(&p.Role.Permissions, p.roleAt, func(p *Permission) *int32 { return &p.roleAt })
 	if p.Policy != "" {
-		drop(&g.declared(p.Policy).permissions, p.policyAt, func(p *Permission) *int32 { return &p.policyAt })
+		d := g.declared(p.Policy)
+		drop(&d.permissions, p.policyAt, func(p *Permission) *int32 { return &p.policyAt })
+		g.undeclare(p.Policy, d)
 	}
 }
 
@@ -142,31 +166,33 @@ func (x *Resource) annotationAt(name string) (int, bool) {
 
 func (g *Graph) linkAnnotation(a *Annotation) {
 	x := a.Resource
-	g.search.remove(x)
 	at, _ := x.annotationAt(a.Name)
 	x.Annotations = slices.Insert(x.Annotations, at, a)
 	if a.Policy != "" {
-		push(&g.declared(a.Policy).annotations, a, &a.policyAt)
+		d := g.declared(a.Policy)
+		a.Policy = d.policy
+		push(&d.annotations, a, &a.policyAt)
 	}
 	g.texts++
-	g.search.add(x)
+	g.search.add(x, a.Value)
 }
 
 func (g *Graph) unlinkAnnotation(a *Annotation) {
 	x := a.Resource
-	g.search.remove(x)
 	at, _ := x.annotationAt(a.Name)
 	x.Annotations = slices.Delete(x.Annotations, at, at+1)
 	if a.Policy != "" {
-		drop(&g.declared(a.Policy).annotations, a.policyAt, func(a *Annotation) *int32 { return &a.policyAt })
+		d := g.declared(a.Policy)
+		drop(&d.annotations, a.policyAt, func(a *Annotation) *int32 { return &a.policyAt })
+		g.undeclare(a.Policy, d)
 	}
 	g.texts++
-	g.search.add(x)
+	g.search.remove(x, a.Value)
 }
 
 func (g *Graph) setAnnotation(a *Annotation, value string) {
-	g.search.remove(a.Resource)
+	g.search.remove(a.Resource, a.Value)
 	a.Value = value
 	g.texts++
-	g.search.add(a.Resource)
+	g.search.add(a.Resource, value)
 }

@@ -33,16 +33,14 @@ func (g *Graph) List(viewer *Role, q Query, visit func(*Resource) bool) {
 		return
 	}
 	if q.Account == "" && q.Kind != "" {
-		for _, a := range g.sortedAccounts() {
+		g.eachAccount(func(account string) bool {
 			more := true
-			g.Ascend(a+":"+q.Kind+":", func(x *Resource) bool {
+			g.Ascend(account+":"+q.Kind+":", func(x *Resource) bool {
 				more = !selected(x) || visit(x)
 				return more
 			})
-			if !more {
-				return
-			}
-		}
+			return more
+		})
 		return
 	}
 	prefix := ""
@@ -55,19 +53,26 @@ func (g *Graph) List(viewer *Role, q Query, visit func(*Resource) bool) {
 	g.Ascend(prefix, func(x *Resource) bool { return !selected(x) || visit(x) })
 }
 
-func (g *Graph) sortedAccounts() []string {
-	names := make([]string, 0, len(g.accounts))
-	for name := range g.accounts {
-		names = append(names, name)
+// eachAccount visits the accounts that have resources, in the byte order of ids: the
+// colon counts, so that "a-b" comes before "a".
+func (g *Graph) eachAccount(visit func(account string) bool) {
+	for from := ""; ; {
+		account, found := "", false
+		g.from(from, func(x *Resource) bool {
+			account, found = x.ID.Account(), true
+			return false
+		})
+		if !found || !visit(account) {
+			return
+		}
+		from = account + ";" // the byte after the colon
 	}
-	slices.Sort(names)
-	return names
 }
 
 // candidates returns, in order, a small superset of what the query selects, if there
 // is one at hand.
 func (g *Graph) candidates(viewer *Role, q Query) ([]*Resource, bool) {
-	bound := len(g.resources)/16 + 64
+	bound := len(g.resources)/16 + g.limits.few
 	var few []*Resource
 	ok := false
 	if q.Match != nil {
@@ -78,7 +83,7 @@ func (g *Graph) candidates(viewer *Role, q Query) ([]*Resource, bool) {
 			}
 		}
 	}
-	if c := g.closureOf(viewer, smallClosure); !ok && c.whole {
+	if c := g.closureOf(viewer, g.limits.small); !ok && c.whole {
 		n := 0
 		for _, r := range c.list {
 			n += len(r.Owned) + len(r.Permissions)

@@ -1,6 +1,7 @@
 package rbac
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"unicode"
@@ -12,7 +13,7 @@ import (
 // values. Words are compared by their English stem, without regard to case; common
 // words are left out. A nil index takes in nothing and finds nothing.
 type index struct {
-	of map[string]map[*Resource]struct{} // by stem
+	of map[string]map[*Resource]int32 // by stem: how often a resource has it
 }
 
 // Searchable tells whether UseSearch has taken in an index: without one nothing is
@@ -27,9 +28,12 @@ type Search struct {
 
 // NewSearch makes an index of the graph as it is. It reads every resource.
 func (g *Graph) NewSearch() *Search {
-	built := &index{of: map[string]map[*Resource]struct{}{}}
+	built := &index{of: map[string]map[*Resource]int32{}}
 	for _, x := range g.resources {
-		built.add(x)
+		built.addID(x)
+		for _, a := range x.Annotations {
+			built.add(x, a.Value)
+		}
 	}
 	return &Search{index: built, texts: g.texts}
 }
@@ -44,53 +48,56 @@ func (g *Graph) UseSearch(s *Search) bool {
 	return true
 }
 
-func (i *index) add(x *Resource) {
+func (i *index) addID(x *Resource) {
+	i.add(x, x.ID.Kind())
+	i.add(x, x.ID.Identifier())
+}
+
+func (i *index) removeID(x *Resource) {
+	i.remove(x, x.ID.Kind())
+	i.remove(x, x.ID.Identifier())
+}
+
+func (i *index) add(x *Resource, text string) {
 	if i == nil {
 		return
 	}
-	for _, stem := range stemsOf(x) {
+	for _, stem := range stems(text) {
 		set := i.of[stem]
 		if set == nil {
-			set = map[*Resource]struct{}{}
+			set = map[*Resource]int32{}
 			i.of[stem] = set
 		}
-		set[x] = struct{}{}
+		set[x]++
 	}
 }
 
-func (i *index) remove(x *Resource) {
+// remove takes back what add did for the same text.
+func (i *index) remove(x *Resource, text string) {
 	if i == nil {
 		return
 	}
-	for _, stem := range stemsOf(x) {
-		if set := i.of[stem]; set != nil {
+	for _, stem := range stems(text) {
+		set := i.of[stem]
+		if set[x]--; set[x] == 0 {
 			delete(set, x)
-			if len(set) == 0 {
-				delete(i.of, stem)
-			}
+		}
+		if len(set) == 0 {
+			delete(i.of, stem)
 		}
 	}
 }
 
-func stemsOf(x *Resource) []string {
-	stems := appendStems(nil, x.ID.Identifier())
-	stems = appendStems(stems, x.ID.Kind())
-	for _, a := range x.Annotations {
-		stems = appendStems(stems, a.Value)
-	}
-	return stems
-}
-
-// Match is a prepared search.
+// Match is a prepared search. It is good until the graph changes.
 type Match struct {
-	sets []map[*Resource]struct{} // all must have the resource; nil: nothing matches
+	sets []map[*Resource]int32 // all must have the resource; nil: nothing matches
 }
 
 // Find prepares a search for resources that have every word of the text. A text
 // without any significant word finds nothing.
 func (g *Graph) Find(text string) Match {
 	var m Match
-	for _, stem := range appendStems(nil, text) {
+	for _, stem := range stems(text) {
 		if g.search == nil {
 			return Match{}
 		}
@@ -114,8 +121,8 @@ func (m Match) Has(x *Resource) bool {
 }
 
 // smallest is the shortest list in which everything found must be.
-func (m Match) smallest() map[*Resource]struct{} {
-	var least map[*Resource]struct{}
+func (m Match) smallest() map[*Resource]int32 {
+	var least map[*Resource]int32
 	for _, set := range m.sets {
 		if least == nil || len(set) < len(least) {
 			least = set
@@ -132,7 +139,7 @@ var stemmed struct {
 
 const (
 	rememberedStems = 50_000
-	longestWord     = 64 // bytes; a longer one is data, not a word
+	longestWord     = 64 // bytes; a longer one is data: compared as it is
 )
 
 func stem(word string) string {
@@ -152,15 +159,14 @@ func stem(word string) string {
 	return s
 }
 
-// appendStems appends the stems of the words of a text: runs of letters and digits.
-func appendStems(stems []string, text string) []string {
-	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
-		if len(word) > longestWord {
-			continue
-		}
-		if word = strings.ToLower(word); !english.IsStopWord(word) {
-			stems = append(stems, stem(word))
+// stems returns the stems of the words of a text: runs of letters and digits.
+func stems(text string) []string {
+	words := strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+	words = slices.DeleteFunc(words, english.IsStopWord)
+	for i, word := range words {
+		if len(word) <= longestWord {
+			words[i] = stem(word)
 		}
 	}
-	return stems
+	return words
 }

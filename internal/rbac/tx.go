@@ -1,9 +1,6 @@
 package rbac
 
-import (
-	"rekey/internal/ident"
-	"rekey/internal/row"
-)
+import "rekey/internal/row"
 
 // Tx plans changes to roles, resources, memberships, permissions and annotations. It
 // makes each change on the graph itself, so that every question asked meanwhile is
@@ -145,92 +142,14 @@ func (t *Tx) DeleteAnnotation(a *Annotation) {
 	t.did(row.Delete, a.Row(), func() { t.g.linkAnnotation(a) })
 }
 
-// DeleteRole removes a role with its memberships on either side, the permissions that
-// it holds, its credentials, and every resource that it owns, together with the role
-// of such a resource.
-func (t *Tx) DeleteRole(r *Role) {
-	if t.g.roles[r.ID] != r {
-		return // gone already, in the course of a cascade
-	}
-	// A role may own its own resource, and owners may form a circle: what is being
-	// deleted is owned by nobody.
-	for len(r.Owned) > 0 {
-		x := r.Owned[0]
-		role := x.Role
-		t.DeleteResource(x)
-		if role != nil && role != r {
-			t.DeleteRole(role)
-		}
-		if t.g.roles[r.ID] != r {
-			return
-		}
-	}
-	for len(r.Members) > 0 {
-		t.DeleteMembership(r.Members[0])
-	}
-	for len(r.Held) > 0 {
-		t.DeleteMembership(r.Held[0])
-	}
-	for len(r.Permissions) > 0 {
-		t.DeletePermission(r.Permissions[0])
-	}
+// unlinkResource removes a resource of which no permission or annotation is left.
+func (t *Tx) unlinkResource(x *Resource) {
+	t.g.unlinkResource(x)
+	t.did(row.Delete, x.Resource, func() { t.g.linkResource(x) })
+}
+
+// unlinkRole removes a role of which no edge is left.
+func (t *Tx) unlinkRole(r *Role) {
 	t.g.unlinkRole(r)
 	t.did(row.Delete, r.Role, func() { t.g.linkRole(r) })
-}
-
-// DeleteResource removes a resource with its permissions, annotations and values, the
-// membership that mirrors its ownership and, if it is a policy, every row that was
-// declared by loading it.
-func (t *Tx) DeleteResource(x *Resource) {
-	if t.g.resources[x.ID] != x {
-		return
-	}
-	for len(x.Permissions) > 0 {
-		t.DeletePermission(x.Permissions[0])
-	}
-	for len(x.Annotations) > 0 {
-		t.DeleteAnnotation(x.Annotations[0])
-	}
-	if x.Role != nil {
-		t.deleteOwnership(x)
-	}
-	t.g.unlinkResource(x)
-	t.did(row.Delete, x.Resource, func() {
-		t.g.linkResource(x)
-		t.g.relinkTokens(x)
-	})
-	if d := t.g.policies[x.ID]; d != nil {
-		t.deleteDeclared(x.ID, d)
-	}
-}
-
-func (t *Tx) deleteDeclared(policy ident.ID, d *declared) {
-	for len(d.memberships) > 0 {
-		t.DeleteMembership(d.memberships[0])
-	}
-	for len(d.permissions) > 0 {
-		t.DeletePermission(d.permissions[0])
-	}
-	for len(d.annotations) > 0 {
-		t.DeleteAnnotation(d.annotations[0])
-	}
-	for len(d.resources) > 0 {
-		t.DeleteResource(d.resources[0])
-	}
-	for len(d.roles) > 0 {
-		t.DeleteRole(d.roles[0])
-	}
-}
-
-// DeleteRecord removes what a delete statement names: first, depth first, every
-// resource that the record's role owns, each with its role; then the record's own
-// resource and role. What is owned in a circle is deleted once.
-func (t *Tx) DeleteRecord(id ident.ID) {
-	x, r := t.g.resources[id], t.g.roles[id]
-	if r != nil {
-		t.DeleteRole(r)
-	}
-	if x != nil {
-		t.DeleteResource(x)
-	}
 }

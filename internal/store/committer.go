@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -113,6 +114,9 @@ func (c *Committer) run() {
 		switch {
 		case len(batch) > 0:
 			c.commit(batch)
+			// Those that were just woken, and others that are ready to run, may submit
+			// before the next batch is taken; otherwise the first alone would be it.
+			runtime.Gosched()
 		case closed:
 			return
 		default:

@@ -18,7 +18,10 @@ import (
 // Errors of single sets and reads; test with errors.Is.
 var (
 	// ErrChanged: a condition of the set did not hold, or a row that it inserts
-	// exists, or one that it refers to does not. Nothing of the set was stored.
+	// exists, or one that it updates, deletes or refers to does not, or one that it
+	// deletes is still referred to. The message names the row. Nothing of the set was
+	// stored. Deleting a Secret or PolicyVersion that does not exist is no error:
+	// somebody else has trimmed it.
 	ErrChanged = errors.New("the rows have changed since they were read")
 	// ErrNotFound: there is no such row.
 	ErrNotFound = errors.New("no such row")
@@ -43,9 +46,12 @@ type Store interface {
 	Load(ctx context.Context, visit func(row.Row) error) error
 
 	// Commit stores sets, in order, in one durable transaction. The result has one
-	// element for each set: nil, or an error that wraps ErrChanged and concerns that
-	// set alone. The second result tells that the transaction as a whole failed:
-	// then nothing at all was stored.
+	// element for each set: nil, or an error that concerns that set alone: it wraps
+	// ErrChanged, or is a fault of kind Internal about a row or condition that no
+	// engine could store or check. References are looked at when the whole set has
+	// been stored, so that the order of its changes does not matter for them. The
+	// second result tells that the transaction as a whole failed: then nothing at all
+	// was stored. ctx counts only until the transaction begins.
 	Commit(ctx context.Context, sets []*row.Set) ([]error, error)
 
 	// Secret returns the sealed value of one version. ErrNotFound if there is none.

@@ -151,8 +151,10 @@ func (o operations) role(ctx context.Context, text string) (ident.ID, error) {
 		if strings.Contains(text, ":") {
 			candidates = []ident.ID{ident.ID(account + ":" + text)}
 		}
+		// The operator is no role that sees others; the account's admin sees them.
+		admin := core.Caller{Role: ident.New(account, "user", "admin")}
 		for _, candidate := range candidates {
-			if _, err := o.core.Role(ctx, core.Operator(), candidate); err == nil {
+			if _, err := o.core.Role(ctx, admin, candidate); err == nil {
 				found = append(found, string(candidate))
 			}
 		}

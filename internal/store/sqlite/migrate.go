@@ -3,7 +3,7 @@ package sqlite
 import (
 	"embed"
 	"fmt"
-	"path"
+	"io/fs"
 
 	"rekey/internal/fault"
 )
@@ -11,14 +11,17 @@ import (
 // applicationID marks a database as rekey's ("Rkey").
 const applicationID = 0x526b6579
 
+// migrations are files NNNN_what.sql, numbered from 1 without gaps. One that has
+// been released is never changed.
+//
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// migrate brings the schema to the newest version that this program knows. The
-// version is the number of the last migration, kept in user_version; each migration
-// is one transaction.
-func migrate(c *conn) error {
-	entries, err := migrations.ReadDir("migrations")
+// migrate brings the schema to the newest version that migrations has. The version
+// is the number of the last one, kept in user_version. Each is one transaction; if
+// one fails, those before it stay, and the connection is to be closed.
+func migrate(c *conn, migrations fs.FS) error {
+	names, err := fs.Glob(migrations, "migrations/*.sql")
 	if err != nil {
 		return err
 	}
@@ -34,7 +37,7 @@ func migrate(c *conn) error {
 	if err != nil {
 		return err
 	}
-	version, newest := int(found.(int64)), len(entries)
+	version, newest := int(found.(int64)), len(names)
 	if owner != int64(applicationID) && (tables != int64(0) || version != 0) {
 		return &fault.Error{Kind: fault.Invalid,
 			Message: "the data directory has a database that is not one of rekey's",
@@ -46,13 +49,13 @@ func migrate(c *conn) error {
 			Advice:  "start the newer program that has written it, or restore a backup from before the upgrade"}
 	}
 	for i := version; i < newest; i++ {
-		sql, err := migrations.ReadFile(path.Join("migrations", entries[i].Name()))
+		sql, err := fs.ReadFile(migrations, names[i])
 		if err != nil {
 			return err
 		}
-		if err := c.script(fmt.Sprintf("BEGIN IMMEDIATE; %s; PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
+		if err := c.script(fmt.Sprintf("BEGIN IMMEDIATE;\n%s\n; PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
 			sql, applicationID, i+1)); err != nil {
-			return fmt.Errorf("migration %s: %w", entries[i].Name(), err)
+			return fmt.Errorf("%s: %w", names[i], err)
 		}
 	}
 	return nil

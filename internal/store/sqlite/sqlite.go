@@ -78,7 +78,7 @@ func (s *Store) open() error {
 	if err := s.writer.verify(); err != nil {
 		return err
 	}
-	if err := migrate(s.writer); err != nil {
+	if err := migrate(s.writer, migrations); err != nil {
 		return err
 	}
 	s.free = make(chan *conn, max(2, min(runtime.GOMAXPROCS(0), 8)))

@@ -1,0 +1,99 @@
+package internal_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// rooms says, for each package, which others it may import outside of its tests. The
+// order is that of the house: a room stands above all that it may import.
+var rooms = []struct {
+	room string
+	may  []string
+}{
+	{"cmd/rekey", []string{"internal/cli"}},
+	{"cmd/rekey-bench", []string{"internal/bench"}},
+	{"internal/bench", nil},
+	{"internal/cli", []string{"internal/server", "internal/server/admin", "internal/config", "internal/core", "internal/apikey", "internal/seal", "internal/ident", "internal/fault", "internal/secret"}},
+	{"internal/server", []string{"internal/server/admin", "internal/httpapi", "internal/config", "internal/core", "internal/store/sqlite", "internal/audit", "internal/seal", "internal/ident", "internal/fault", "internal/secret"}},
+	{"internal/server/admin", []string{"internal/core", "internal/ident", "internal/fault", "internal/secret"}},
+	{"internal/config", []string{"internal/fault", "internal/secret"}},
+	{"internal/httpapi", []string{"internal/core", "internal/row", "internal/ident", "internal/fault", "internal/secret"}},
+	{"internal/core", []string{"internal/policy", "internal/rbac", "internal/store", "internal/audit", "internal/seal", "internal/token", "internal/apikey", "internal/password", "internal/row", "internal/ident", "internal/fault", "internal/secret"}},
+	{"internal/policy", []string{"internal/rbac", "internal/row", "internal/ident", "internal/fault"}},
+	{"internal/rbac", []string{"internal/row", "internal/ident"}},
+	{"internal/store/sqlite", []string{"internal/store", "internal/row", "internal/ident", "internal/fault"}},
+	{"internal/store/storetest", []string{"internal/store", "internal/row", "internal/ident"}},
+	{"internal/store", []string{"internal/row", "internal/ident", "internal/fault"}},
+	{"internal/audit", []string{"internal/ident", "internal/fault"}},
+	{"internal/seal", []string{"internal/fault", "internal/secret"}},
+	{"internal/token", []string{"internal/ident", "internal/fault", "internal/secret"}},
+	{"internal/apikey", []string{"internal/fault", "internal/secret"}},
+	{"internal/password", []string{"internal/fault", "internal/secret"}},
+	{"internal/row", []string{"internal/ident"}},
+	{"internal/ident", []string{"internal/fault"}},
+	{"internal/fault", nil},
+	{"internal/secret", nil},
+}
+
+const module = "rekey/"
+
+func TestImportsRunDownwards(t *testing.T) {
+	level := map[string]int{}
+	may := map[string][]string{}
+	for i, r := range rooms {
+		level[r.room], may[r.room] = i, r.may
+	}
+	for _, r := range rooms {
+		for _, below := range r.may {
+			if at, ok := level[below]; !ok || at <= level[r.room] {
+				t.Errorf("the table lets %s import %s, which does not stand below it", r.room, below)
+			}
+		}
+	}
+	seen := map[string]bool{}
+	err := filepath.WalkDir("..", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		room := path.Dir(filepath.ToSlash(strings.TrimPrefix(filepath.ToSlash(name), "../")))
+		allowed, ok := may[room]
+		if !ok {
+			t.Errorf("%s is in no room of the table", name)
+			return nil
+		}
+		seen[room] = true
+		for _, i := range file.Imports {
+			imported, err := strconv.Unquote(i.Path.Value)
+			if err != nil {
+				return err
+			}
+			if below, ours := strings.CutPrefix(imported, module); ours && !slices.Contains(allowed, below) {
+				t.Errorf("%s imports %s", name, below)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rooms {
+		if !seen[r.room] {
+			t.Errorf("the table has room %s, but there is no such package", r.room)
+		}
+	}
+}
