@@ -19,6 +19,7 @@ type Origin struct {
 	IP        netip.Addr // invalid for a local command
 	RequestID string
 	UserAgent string
+	Path      string // of the request, where records name it; nothing secret is in it
 }
 
 // Caller is a role that has proved who it is, and how.

@@ -58,7 +58,7 @@ func (c *Core) factoryToken(caller Caller) (*rbac.FactoryToken, error) {
 // the layers that the factory is for. A host that the factory has made before gets a
 // new API key and is left as it is otherwise. The id stands for itself: it is not
 // beneath the factory's branch.
-func (c *Core) EnrolHost(ctx context.Context, caller Caller, identifier string, annotations []policy.Annotation) (Enrolled, error) {
+func (c *Core) EnrolHost(ctx context.Context, caller Caller, identifier string, annotations Annotations) (Enrolled, error) {
 	host := ident.New(caller.Role.Account(), "host", identifier)
 	var enrolled Enrolled
 	var changes []row.Change
@@ -99,57 +99,38 @@ func (c *Core) exists(id ident.ID) bool {
 	return c.graph.Role(id) != nil || c.graph.Resource(id) != nil
 }
 
-func (c *Core) enrol(ctx context.Context, caller Caller, host ident.ID, annotations []policy.Annotation) (Enrolled, []row.Change, error) {
+func (c *Core) enrol(ctx context.Context, caller Caller, host ident.ID, annotations Annotations) (Enrolled, []row.Change, error) {
 	var login *string
-	if i := slices.IndexFunc(annotations, func(a policy.Annotation) bool { return a.Name == policy.APIKeyAnnotation }); i >= 0 {
+	if i := slices.IndexFunc(annotations, func(a Annotation) bool { return a.Name == policy.APIKeyAnnotation }); i >= 0 {
 		login = &annotations[i].Value
 	}
 	keyed, err := policy.HostGetsKey(login, c.config.APIKeyDefault)
 	if err != nil {
 		return Enrolled{}, nil, err
 	}
-	if err := c.structure.enter(ctx); err != nil {
-		return Enrolled{}, nil, err
-	}
-	defer c.structure.leave()
-	enrolled, set, err := c.planEnrolment(caller, host, annotations)
-	if err != nil {
-		return Enrolled{}, nil, err
-	}
-	changes := set.Changes
-	if keyed {
-		key, fresh, err := c.newKey(host, c.now())
+	var enrolled Enrolled
+	changes, err := c.restructure(ctx, func(tx *rbac.Tx) error {
+		t, err := c.factoryToken(caller)
 		if err != nil {
-			return Enrolled{}, nil, err
+			return err
 		}
-		enrolled.Key = key
-		set.Add(row.Insert, fresh)
-	}
-	return enrolled, changes, c.commit(ctx, set)
-}
-
-func (c *Core) planEnrolment(caller Caller, host ident.ID, annotations []policy.Annotation) (Enrolled, *row.Set, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	t, err := c.factoryToken(caller)
-	if err != nil {
-		return Enrolled{}, nil, err
-	}
-	if c.graph.Role(host) != nil || c.graph.Resource(host) != nil {
-		return Enrolled{}, nil, store.ErrChanged
-	}
-	tx := c.graph.Begin()
-	defer tx.Rollback()
-	factory, now := t.Factory, c.now()
-	tx.InsertRole(row.Role{ID: host, CreatedAt: now})
-	x := tx.InsertResource(row.Resource{ID: host, Owner: factory.ID, CreatedAt: now})
-	for _, a := range annotations {
-		tx.InsertAnnotation(row.Annotation{Resource: host, Name: a.Name, Value: a.Value})
-	}
-	for _, layer := range c.view(factory.Role, factory).Layers {
-		tx.InsertMembership(row.Membership{Role: layer, Member: host})
-	}
-	return Enrolled{Host: c.view(factory.Role, x)}, &row.Set{Changes: tx.Changes()}, nil
+		if c.graph.Role(host) != nil || c.graph.Resource(host) != nil {
+			return store.ErrChanged
+		}
+		factory := t.Factory
+		x := insertRecord(tx, host, factory.ID, "", c.now(), annotations)
+		for _, layer := range c.view(factory.Role, factory).Layers {
+			tx.InsertMembership(row.Membership{Role: layer, Member: host})
+		}
+		enrolled.Host = c.view(factory.Role, x)
+		return nil
+	}, func(set *row.Set) (err error) {
+		if keyed {
+			enrolled.Key, err = c.addKey(set, host)
+		}
+		return err
+	})
+	return enrolled, changes, err
 }
 
 // reenrol gives a host of the factory a new API key.
@@ -169,14 +150,20 @@ func (c *Core) reenrol(ctx context.Context, caller Caller, host ident.ID) (Enrol
 	if keyed, err := policy.HostGetsKey(login, c.config.APIKeyDefault); err != nil || !keyed {
 		return enrolled, err
 	}
-	key, fresh, err := c.newKey(host, c.now())
-	if err != nil {
+	set := &row.Set{Require: []row.Condition{row.RoleExists{Role: host}}}
+	if enrolled.Key, err = c.addKey(set, host); err != nil {
 		return Enrolled{}, err
 	}
-	enrolled.Key = key
-	set := &row.Set{Require: []row.Condition{row.RoleExists{Role: host}}}
-	set.Add(row.Insert, fresh)
 	return enrolled, c.commit(ctx, set)
+}
+
+// addKey adds a first API key of a role to a set.
+func (c *Core) addKey(set *row.Set, id ident.ID) (secret.Bytes, error) {
+	key, fresh, err := c.newKey(id, c.now())
+	if err == nil {
+		set.Add(row.Insert, fresh)
+	}
+	return key, err
 }
 
 // enrolledBy finds a host that the factory has made.

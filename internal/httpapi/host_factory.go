@@ -7,7 +7,6 @@ import (
 	"rekey/internal/core"
 	"rekey/internal/fault"
 	"rekey/internal/ident"
-	"rekey/internal/policy"
 	"rekey/internal/secret"
 )
 
@@ -82,12 +81,12 @@ func (a *api) enrolHost(e *exchange) error {
 	if err != nil {
 		return err
 	}
-	annotations := make([]policy.Annotation, len(members))
+	annotations := make([]core.Annotation, len(members))
 	for i, m := range members {
 		if m.name == "" || strings.IndexByte(m.name, 0) >= 0 || strings.IndexByte(m.text, 0) >= 0 {
 			return fault.New(fault.Argument, "Invalid value for parameter 'annotations': a name is empty or a NUL character is in it")
 		}
-		annotations[i] = policy.Annotation{Name: m.name, Value: m.text}
+		annotations[i] = core.Annotation{Name: m.name, Value: m.text}
 	}
 	enrolled, err := a.core.EnrolHost(e.r.Context(), factory, name, annotations)
 	if err != nil {
