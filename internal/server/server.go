@@ -142,6 +142,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		})
 		group.Go(func() error { s.certificate.watch(ctx, watchInterval, s.Log); return nil })
 	}
+	group.Go(func() error { tuneCollector(ctx); return nil })
 	group.Go(func() error { return served(public.Serve(listener)) })
 	group.Go(func() error { return served(local.Serve(s.local)) })
 	group.Go(func() error {
