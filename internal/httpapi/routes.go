@@ -89,7 +89,7 @@ var routes = []route{
 
 	{"POST", "/host_factory_tokens", token, jsonBody, (*api).createFactoryTokens},
 	{"DELETE", "/host_factory_tokens/:id", token, noBody, (*api).revokeFactoryToken},
-	{"POST", "/host_factories/hosts", none, jsonBody, (*api).enrolHost},
+	{"POST", "/host_factories/hosts", none, keyBody, (*api).enrolHost},
 
 	{"POST", "/policies/:account/policy/*id", token, policyBody, (*api).addPolicy},
 	{"PATCH", "/policies/:account/policy/*id", token, policyBody, (*api).modifyPolicy},
