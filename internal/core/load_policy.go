@@ -49,7 +49,10 @@ func (c *Core) LoadPolicy(ctx context.Context, caller Caller, id ident.ID, mode 
 	if err != nil {
 		return Loaded{}, c.decided(err, c.by(caller).PolicyLoadFailed(mode == policy.Add, err))
 	}
-	return loaded, c.record(policyRecords(c.by(caller), id, loaded.Version, changes)...)
+	if err := c.record(policyRecords(c.by(caller), id, loaded.Version, changes)...); err != nil {
+		return Loaded{}, err
+	}
+	return loaded, nil
 }
 
 func (c *Core) loadPolicy(ctx context.Context, caller Caller, id ident.ID, mode policy.Mode, text []byte) (Loaded, []row.Change, error) {
@@ -217,6 +220,11 @@ func (c *Core) finish(ctx context.Context, l *load, caller Caller, text []byte) 
 			l.loaded.Created = append(l.loaded.Created, CreatedRole{rec.ID, key})
 			delete(keyed, rec.ID)
 			delete(l.created, rec.ID)
+		}
+	}
+	for _, id := range l.planned.NewKeys { // of hosts that only an annotation was about
+		if key, left := keyed[id]; left {
+			l.loaded.Created = append(l.loaded.Created, CreatedRole{id, key})
 		}
 	}
 	l.restrict()
