@@ -133,8 +133,6 @@ func isRoleID(id ident.ID) bool {
 	return !slices.Contains([]string{"variable", "webservice", "thing", "public_key"}, id.Kind())
 }
 
-func isAny(ident.ID) bool { return true }
-
 // pick chooses something that exists, that this document declares or, rarely, neither.
 func (a *author) pick(fits func(ident.ID) bool) (ident.ID, bool) {
 	if missing := fullID(a.one("user", "group", "layer", "variable"), strings.TrimPrefix(a.branch+"/none", "/")); a.Intn(100) == 0 && fits(missing) {

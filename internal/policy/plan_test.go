@@ -46,8 +46,7 @@ func TestPlansFollowTheRules(t *testing.T) {
 	steps, loaded := 0, map[Mode]int{}
 	for seed := range int64(planWorlds) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			w := &planWorld{T: t, author: author{Rand: rand.New(rand.NewSource(seed))}, state: newAccount()}
-			w.graph = w.state.graph(t)
+			w := newPlanWorld(t, seed)
 			for range loadsPerWorld {
 				w.load(loaded)
 			}
@@ -72,6 +71,13 @@ type planWorld struct {
 	state rows
 	steps int
 	keys  uint64 // drawn so far
+}
+
+func newPlanWorld(t *testing.T, seed int64) *planWorld {
+	t.Helper()
+	w := &planWorld{T: t, author: author{Rand: rand.New(rand.NewSource(seed))}, state: newAccount()}
+	w.graph = w.state.graph(t)
+	return w
 }
 
 // load tries one random load.
