@@ -17,8 +17,10 @@ import (
 func ask(cmd *cobra.Command, w io.Writer, question, otherwise string) (string, error) {
 	fmt.Fprint(w, question)
 	line, err := readLine(cmd.InOrStdin())
+	if !isTerminal(cmd.InOrStdin()) {
+		fmt.Fprintln(w) // no one has ended the line
+	}
 	if line == "" && err != nil {
-		fmt.Fprintln(w)
 		e := fault.New(fault.Invalid, "there is no answer on standard input")
 		e.Advice = otherwise
 		return "", e
@@ -70,6 +72,11 @@ func secretFromStdin(cmd *cobra.Command) (string, error) {
 	if isTerminal(cmd.InOrStdin()) {
 		return askSecret(cmd, "", "")
 	}
+	text, err := readAll(cmd)
+	return trimNewline(text), err
+}
+
+func readAll(cmd *cobra.Command) (string, error) {
 	text, err := io.ReadAll(cmd.InOrStdin())
-	return trimNewline(string(text)), fault.Wrap(err, "reading standard input")
+	return string(text), fault.Wrap(err, "reading standard input")
 }

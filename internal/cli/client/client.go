@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"github.com/cyberark/conjur-api-go/conjurapi"
 	"github.com/cyberark/conjur-api-go/conjurapi/authn"
 	"github.com/cyberark/conjur-api-go/conjurapi/logging"
+	"github.com/cyberark/conjur-api-go/conjurapi/response"
 	"github.com/sirupsen/logrus"
 
 	"rekey/internal/fault"
@@ -119,14 +121,25 @@ func Anonymous(ctx context.Context, o Options) (*Session, error) {
 func newSession(ctx context.Context, api *conjurapi.Client, o Options) *Session {
 	cfg := api.GetConfig()
 	s := &Session{API: api, URL: cfg.ApplianceURL, Account: cfg.Account}
-	http := api.GetHttpClient()
-	s.wire = &wire{ctx: ctx, next: http.Transport, trace: o.Trace}
-	http.Transport = s.wire
+	s.wire = &wire{ctx: ctx, next: api.GetHttpClient().Transport, trace: o.Trace}
+	api.GetHttpClient().Transport = s.wire
 	return s
 }
 
 // Role is the role of the session.
 func (s *Session) Role() ident.ID { return ident.FromLogin(s.Account, s.Who) }
+
+// Get sends a request of the library's and returns the body of the answer.
+func (s *Session) Get(request *http.Request, err error) ([]byte, error) {
+	if err != nil {
+		return nil, err
+	}
+	answer, err := s.API.SubmitRequest(request)
+	if err != nil {
+		return nil, err
+	}
+	return response.DataResponse(answer)
+}
 
 // noCredentials says how to get some.
 func noCredentials(cfg *conjurapi.Config, err error) error {

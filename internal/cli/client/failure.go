@@ -49,6 +49,7 @@ func (s *Session) Explain(err error, t Task) error {
 		return e
 	}
 	p, said := s.said()
+	said = strings.TrimSuffix(said, ".")
 	e := &fault.Error{Message: said, Advice: p.Error.Advice, Line: p.Error.Inner.Line, Column: p.Error.Inner.Column, Cause: err}
 	switch status {
 	case http.StatusUnauthorized:

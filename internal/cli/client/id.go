@@ -1,13 +1,12 @@
 package client
 
 import (
-	"net/http"
+	"encoding/json"
 	"path"
 	"slices"
 	"strings"
 
 	"github.com/cyberark/conjur-api-go/conjurapi"
-	"github.com/cyberark/conjur-api-go/conjurapi/response"
 
 	"rekey/internal/fault"
 	"rekey/internal/ident"
@@ -73,8 +72,13 @@ func (s *Session) Login(text string) (string, error) {
 }
 
 // suggestion helps with an id that is not there.
-func (s *Session) suggestion(id string) string {
-	if found := s.search(ident.ID(id).Identifier()); len(found) > 0 {
+func (s *Session) suggestion(text string) string {
+	id := ident.ID(text)
+	found := s.search(id.Identifier())
+	switch {
+	case slices.Contains(found, text) && id.Kind() == "variable":
+		return "it has no value, or not in this version: see `rekey variable history " + id.Identifier() + "`"
+	case len(found) > 0:
 		return "did you mean " + strings.Join(found, " or ") + "?"
 	}
 	return "`rekey list` shows what there is to see"
@@ -90,16 +94,9 @@ func (s *Session) search(name string) []string {
 	if name == "" || last == "/" {
 		return nil
 	}
-	request, err := s.API.ResourcesRequest(&conjurapi.ResourceFilter{Search: last, Limit: 100})
-	if err != nil {
-		return nil
-	}
-	answer, err := s.API.SubmitRequest(request)
-	if err != nil {
-		return nil
-	}
+	text, err := s.Get(s.API.ResourcesRequest(&conjurapi.ResourceFilter{Search: last, Limit: 100}))
 	var resources []struct{ ID string }
-	if response.JSONResponse(answer, &resources) != nil {
+	if err != nil || json.Unmarshal(text, &resources) != nil {
 		return nil
 	}
 	var found []string
@@ -110,5 +107,3 @@ func (s *Session) search(name string) []string {
 	}
 	return found
 }
-
-func data(answer *http.Response) ([]byte, error) { return response.DataResponse(answer) }
