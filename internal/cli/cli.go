@@ -50,6 +50,8 @@ func Main() int {
 	case !started:
 		fmt.Fprintf(os.Stderr, "error: %v: see `%s --help`\n", err, cmd.CommandPath())
 		return exitUsage
+	case errors.As(err, new(answeredNo)):
+		return exitFailed
 	}
 	printError(os.Stderr, err)
 	return exitStatus(err)
@@ -66,7 +68,8 @@ func command() *cobra.Command {
 	root.AddCommand(quickstartCommand(), serverCommand(), accountCommand(), roleCommand(), policyCommand(), signingKeyCommand(),
 		dataKeyCommand(), configCommand(), waitCommand(), versionCommand())
 	root.AddCommand(initCommand(), loginCommand(), logoutCommand(), whoAmICommand(), authenticateCommand(), authnCommand(), variableCommand(),
-		hostCommand(), userCommand())
+		hostCommand(), userCommand(), listCommand(), resourceCommand(), checkCommand(), showCommand(), hostFactoryCommand(),
+		publicKeysCommand())
 	return root
 }
 

@@ -83,12 +83,7 @@ func (f *changeFlags) rehearse(cmd *cobra.Command, s *client.Session, mode strin
 	if r == nil {
 		return err
 	}
-	var indented bytes.Buffer
-	if err := json.Indent(&indented, r.Text, "", "  "); err != nil {
-		return fault.Wrap(err, "reading the report")
-	}
-	fmt.Fprintln(cmd.OutOrStdout(), indented.String())
-	return err
+	return errors.Join(printText(cmd, r.Text), err)
 }
 
 // confirm shows on a terminal what is going to change, and asks before values are
