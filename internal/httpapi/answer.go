@@ -164,7 +164,7 @@ func (e *exchange) failed(f failure) {
 	h := e.start()
 	h["Content-Type"] = typeJSON
 	if f.v2 {
-		h["Content-Type"] = typeV2
+		h["Content-Type"] = e.v2Errors()
 	}
 	e.vary(h)
 	_ = e.send(f.status, f.body) // as above
