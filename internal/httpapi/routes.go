@@ -77,6 +77,13 @@ var routes = []route{
 	{"GET", "/secrets/:account/variable/*id", token, noBody, (*api).readSecret},
 	{"POST", "/secrets/:account/:any_kind/*id?expirations", token, noBody, (*api).expireSecret},
 	{"POST", "/secrets/:account/:value_kind/*id", token, secretBody, (*api).writeSecret},
+	{"POST", "/secrets/:account/values", token, jsonBody, v2((*api).readEachSecret)},
+	{"POST", "/secrets/:account/static", token, secretBody, v2Stable((*api).createStaticSecret)},
+	{"GET", "/secrets/:account/static/*id/permissions", token, noBody, v2Stable((*api).staticSecretPermissions)},
+	{"GET", "/secrets/:account/static/*id", token, noBody, v2Stable((*api).showStaticSecret)},
+	{"POST", "/secrets/static", token, secretBody, v2Stable((*api).createStaticSecret)},
+	{"GET", "/secrets/static/*id/permissions", token, noBody, v2Stable((*api).staticSecretPermissions)},
+	{"GET", "/secrets/static/*id", token, noBody, v2Stable((*api).showStaticSecret)},
 
 	{"GET", "/public_keys/:account/:key_kind/*id", optional, noBody, (*api).publicKeys},
 
