@@ -105,8 +105,10 @@ func (a *api) serve(e *exchange) error {
 	case !acceptable:
 		e.accept = accept{}
 		return e.fallback(http.StatusNotAcceptable)
-	case !legible || !utf8.ValidString(path):
-		return e.fallback(http.StatusBadRequest)
+	case !legible:
+		return fault.New(fault.BadRequest, "The query cannot be read: a percent escape is malformed or the text is not UTF-8")
+	case !utf8.ValidString(path):
+		return fault.New(fault.BadRequest, "The path cannot be read: it is not UTF-8")
 	case strings.IndexByte(path, 0) >= 0 && route.credential == none:
 		return fault.New(fault.Unauthenticated, "the login has a NUL character")
 	case strings.IndexByte(path, 0) >= 0 || e.query.hasNull():

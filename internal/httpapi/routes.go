@@ -107,6 +107,9 @@ var routes = []route{
 	{"DELETE", "/host_factory_tokens/:id", token, noBody, (*api).revokeFactoryToken},
 	{"POST", "/host_factories/hosts", none, keyBody, (*api).enrolHost},
 
+	{"GET", "/policies/:account/policy/*id?version", token, noBody, (*api).policyVersion},
+	{"GET", "/policies/:account/policy/*id?diff", token, noBody, (*api).policyDiff},
+	{"GET", "/policies/:account/policy/*id", token, noBody, (*api).effectivePolicy},
 	{"POST", "/policies/:account/policy/*id", token, policyBody, (*api).addPolicy},
 	{"PATCH", "/policies/:account/policy/*id", token, policyBody, (*api).modifyPolicy},
 	{"PUT", "/policies/:account/policy/*id", token, policyBody, (*api).replacePolicy},

@@ -1,0 +1,7 @@
+//go:build !race
+
+package e2e
+
+var buildFlags []string
+
+const raceFactor = 1
