@@ -3,6 +3,8 @@ module rekey
 go 1.26.0
 
 require (
+	al.essio.dev/pkg/shellescape v1.6.0
+	github.com/aymanbagabas/go-udiff v0.4.1
 	github.com/cyberark/conjur-api-go v0.15.7
 	github.com/fatih/color v1.19.0
 	github.com/google/uuid v1.6.0
@@ -21,7 +23,6 @@ require (
 )
 
 require (
-	al.essio.dev/pkg/shellescape v1.6.0 // indirect
 	github.com/BurntSushi/toml v1.4.1-0.20240526193622-a339e1f7089c // indirect
 	github.com/Masterminds/semver/v3 v3.4.0 // indirect
 	github.com/aws/aws-sdk-go-v2 v1.39.1 // indirect

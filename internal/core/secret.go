@@ -31,11 +31,13 @@ func emptyVariable(id ident.ID) *fault.Error {
 // and what has no value, is the same NotFound.
 func (c *Core) Secret(ctx context.Context, caller Caller, id ident.ID, version int) (Value, error) {
 	v, err := c.secret(ctx, caller, id, version)
-	return v, c.decided(err, c.by(caller).Fetch(id, version, err))
+	return answer(c, v, err, c.by(caller).Fetch(id, version, err))
 }
 
 func (c *Core) secret(ctx context.Context, caller Caller, id ident.ID, version int) (Value, error) {
+	c.mu.RLock()
 	v, key, err := c.readable(caller, id, version)
+	c.mu.RUnlock()
 	if err != nil {
 		return Value{}, err
 	}
@@ -43,10 +45,9 @@ func (c *Core) secret(ctx context.Context, caller Caller, id ident.ID, version i
 	return v, err
 }
 
-// readable decides whether the caller may read a version, and which one that is.
+// readable decides whether the caller may read a version, and which one that is. The
+// caller of this holds the graph.
 func (c *Core) readable(caller Caller, id ident.ID, version int) (Value, valueKey, error) {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
 	r, x, err := c.visible(caller, id)
 	if fault.Is(err, fault.NotFound) {
 		missing := emptyVariable(id)
@@ -74,37 +75,44 @@ func (c *Core) readable(caller Caller, id ident.ID, version int) (Value, valueKe
 	return Value{MimeType: mime, Version: version}, valueKey{x.Serial, version}, nil
 }
 
-// Secrets reads the newest values of several variables, in the order asked: all of
-// them or none.
+// Secrets reads the newest values of several variables, in the order asked, as they
+// are at one moment: all of them or none.
 func (c *Core) Secrets(ctx context.Context, caller Caller, ids []ident.ID) ([]Value, error) {
-	values := make([]Value, len(ids))
-	keys := make([]valueKey, len(ids))
-	var missing error
+	values, keys, failed, err := c.allReadable(caller, ids)
+	records := make([]*audit.Record, len(ids))
+	for i := 0; i < len(ids) && err == nil; i++ {
+		if values[i].Value, err = c.open(ctx, ids[i], keys[i]); err != nil {
+			failed = ids[i]
+		}
+		records[i] = c.by(caller).Fetch(ids[i], 0, nil)
+	}
+	if err != nil {
+		return nil, c.decided(err, c.by(caller).Fetch(failed, 0, err))
+	}
+	if err := c.record(records...); err != nil {
+		return nil, err
+	}
+	return values, nil
+}
+
+// allReadable decides over several values at one moment, so that values which are set
+// together are read together. An error comes with the variable that it is about.
+func (c *Core) allReadable(caller Caller, ids []ident.ID) (values []Value, keys []valueKey, failed ident.ID, missing error) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	values, keys = make([]Value, len(ids)), make([]valueKey, len(ids))
 	for i, id := range ids {
 		var err error
 		values[i], keys[i], err = c.readable(caller, id, 0)
 		switch {
-		case fault.Is(err, fault.NotFound):
+		case err != nil && !fault.Is(err, fault.NotFound):
 			// A variable that is seen but may not be read weighs more.
-			if missing == nil {
-				missing = err
-			}
-		case err != nil:
-			return nil, c.decided(err, c.by(caller).Fetch(id, 0, err))
+			return nil, nil, id, err
+		case err != nil && missing == nil:
+			failed, missing = id, err
 		}
 	}
-	if missing != nil {
-		return nil, missing
-	}
-	records := make([]*audit.Record, len(ids))
-	for i, id := range ids {
-		var err error
-		if values[i].Value, err = c.open(ctx, id, keys[i]); err != nil {
-			return nil, err
-		}
-		records[i] = c.by(caller).Fetch(id, 0, nil)
-	}
-	return values, c.record(records...)
+	return values, keys, failed, missing
 }
 
 // publicKey is the form of an SSH public key: algorithm, base64, then anything, on
@@ -150,8 +158,8 @@ func (c *Core) setSecret(ctx context.Context, caller Caller, id ident.ID, value 
 
 // latest is what a write of a value builds on.
 type latest struct {
-	key      valueKey // of the newest version; version 0 if there is none
-	outdated []int    // versions that make room for one more
+	key  valueKey // of the newest version; version 0 if there is none
+	kept []int    // versions, oldest first
 }
 
 func (c *Core) latest(caller Caller, id ident.ID) (latest, error) {
@@ -161,15 +169,20 @@ func (c *Core) latest(caller Caller, id ident.ID) (latest, error) {
 	if err != nil {
 		return latest{}, err
 	}
-	return c.latestOf(x), nil
+	return latestOf(x), nil
 }
 
-func (c *Core) latestOf(x *rbac.Resource) latest {
-	l := latest{key: valueKey{x.Serial, x.Latest()}}
-	for i := 0; i <= len(x.Secrets)-c.config.SecretVersions; i++ {
-		l.outdated = append(l.outdated, x.Secrets[i].Version)
+func latestOf(x *rbac.Resource) latest {
+	l := latest{key: valueKey{x.Serial, x.Latest()}, kept: make([]int, len(x.Secrets))}
+	for i, s := range x.Secrets {
+		l.kept[i] = s.Version
 	}
 	return l
+}
+
+// outdated are the versions that make room for some more.
+func (l latest) outdated(more, limit int) []int {
+	return l.kept[:min(len(l.kept), max(0, len(l.kept)+more-limit))]
 }
 
 // secretSet adds a version to a value; nil if the value is that already.
@@ -190,7 +203,7 @@ func (c *Core) secretSet(ctx context.Context, id ident.ID, now latest, value sec
 	}
 	set := &row.Set{Require: []row.Condition{row.LatestVersion{Resource: id, Version: now.key.version}}}
 	set.Add(row.Insert, row.Secret{Resource: id, Version: next, Sealed: sealed, CreatedAt: c.now()})
-	for _, v := range now.outdated {
+	for _, v := range now.outdated(1, c.config.SecretVersions) {
 		set.Add(row.Delete, row.Secret{Resource: id, Version: v})
 	}
 	return set, valueKey{now.key.serial, next}, nil
@@ -251,6 +264,9 @@ func (c *Core) PublicKeys(ctx context.Context, account, kind, identifier string)
 	var lines [][]byte
 	for _, k := range keys {
 		line, err := c.open(ctx, k.id, k.key)
+		if fault.Is(err, fault.NotFound) {
+			continue // deleted meanwhile
+		}
 		if err != nil {
 			return nil, err
 		}
