@@ -122,7 +122,7 @@ func checkTour(t *testing.T, got []string) (hostKey string) {
 }
 
 func TestQuickstart(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "data")
+	dir := filepath.Join(t.TempDir(), "my data") // a path that a shell would split
 	quickstart := []string{"quickstart", "--data-dir", dir, "--listen", "127.0.0.1:0"}
 
 	// Given a first start, the lines that it prints do what they say.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 
 	_ "embed"
 
@@ -45,7 +46,7 @@ func quickstartCommand() *cobra.Command {
 	}
 	addSettings(cmd.Flags(), localSettings...)
 	cmd.Flags().StringVar(&account, "account", "demo", "name of the account")
-	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "loopback address to listen on")
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "loopback address to listen on; a free port if this default is taken")
 	return cmd
 }
 
@@ -82,22 +83,30 @@ func quickstart(cmd *cobra.Command, cfg *config.Config, account string) error {
 	if err != nil {
 		return err
 	}
-	run := func() error {
-		t, err := prepareAccount(cmd.Context(), backend, account)
-		if err != nil {
-			return err
-		}
-		srv := backend.Server()
-		if err := srv.Listen(); err != nil {
-			return err
-		}
-		t.URL, t.DataDir, t.Self = srv.URL(), cfg.DataDir, selfName()
-		if err := t.print(cmd.OutOrStdout()); err != nil {
-			return errors.Join(err, srv.Close())
-		}
-		return srv.Serve(cmd.Context())
+	return errors.Join(showAround(cmd, backend, cfg, account), backend.Close())
+}
+
+// showAround listens first, so that keys which are shown once are not made for
+// nothing when the address is taken.
+func showAround(cmd *cobra.Command, backend *server.Backend, cfg *config.Config, account string) error {
+	srv := backend.Server()
+	err := srv.Listen()
+	if errors.Is(err, syscall.EADDRINUSE) && !cmd.Flags().Changed("listen") {
+		srv.Config.Listen = "127.0.0.1:0" // any port will do for a sample
+		err = srv.Listen()
 	}
-	return errors.Join(run(), backend.Close())
+	if err != nil {
+		return err
+	}
+	t, err := prepareAccount(cmd.Context(), backend, account)
+	if err != nil {
+		return errors.Join(err, srv.Close())
+	}
+	t.URL, t.DataDir, t.Self = srv.URL(), cfg.DataDir, selfName()
+	if err := t.print(cmd.OutOrStdout()); err != nil {
+		return errors.Join(err, srv.Close())
+	}
+	return srv.Serve(cmd.Context())
 }
 
 // prepareDirectory makes a new data directory with a root key. A directory that has

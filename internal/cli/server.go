@@ -61,29 +61,29 @@ func serve(cmd *cobra.Command, backend *server.Backend, account string, log *slo
 			printAccount(cmd.OutOrStdout(), created)
 		}
 	}
-	srv := backend.Server()
-	defer onHangup(cmd.Context(), srv, log)()
-	return srv.Run(cmd.Context())
-}
-
-// onHangup reloads the server at each SIGHUP until the result is called.
-func onHangup(ctx context.Context, srv *server.Server, log *slog.Logger) (stop func()) {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
-	ctx, cancel := context.WithCancel(ctx)
-	go func() {
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-hangups:
-			}
-			if err := srv.Reload(); err != nil {
-				log.Error("reloading failed; what failed stays as it was", "error", err)
-				continue
-			}
-			log.Info("reloaded the TLS certificate and the audit file")
+	defer signal.Stop(hangups)
+	srv := backend.Server()
+	if err := srv.Listen(); err != nil {
+		return err
+	}
+	go reload(cmd.Context(), srv, hangups, log)
+	return srv.Serve(cmd.Context())
+}
+
+// reload reloads the server at each signal until ctx is done.
+func reload(ctx context.Context, srv *server.Server, hangups <-chan os.Signal, log *slog.Logger) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangups:
 		}
-	}()
-	return func() { signal.Stop(hangups); cancel() }
+		if err := srv.Reload(); err != nil {
+			log.Error("reloading failed; what failed stays as it was", "error", err)
+			continue
+		}
+		log.Info("reloaded the TLS certificate and the audit file")
+	}
 }

@@ -10,6 +10,7 @@ import (
 
 	_ "embed"
 
+	"al.essio.dev/pkg/shellescape"
 	"github.com/fatih/color"
 
 	"rekey/internal/fault"
@@ -29,6 +30,7 @@ type tour struct {
 
 func (t *tour) print(w io.Writer) error {
 	bold, faint, green := color.New(color.Bold).SprintFunc(), color.New(color.Faint).SprintFunc(), color.New(color.FgGreen, color.Bold).SprintFunc()
+	dir := shellescape.Quote(t.DataDir)
 	line := func(name, value string) { fmt.Fprintf(w, "  %s  %s\n", faint(fmt.Sprintf("%-14s", name)), value) }
 
 	fmt.Fprintf(w, "%s at %s\n\n", green("rekey is ready"), bold(t.URL))
@@ -38,10 +40,10 @@ func (t *tour) print(w io.Writer) error {
 	if t.HostKey != "" {
 		line("admin's key", t.AdminKey)
 		line("host's key", t.HostKey+"  (host/shop/web-1)")
-		fmt.Fprintf(w, "\nThe keys are shown this once; later: %s role retrieve-key --data-dir %s ROLE\n", t.Self, t.DataDir)
+		fmt.Fprintf(w, "\nThe keys are shown this once; later: %s role retrieve-key --data-dir %s ROLE\n", t.Self, dir)
 	} else {
 		fmt.Fprintf(w, "\nThe account was there already. Its keys are not shown again; this prints them:\n  %s role retrieve-key --data-dir %s %s:user:admin %s:host:shop/web-1\n",
-			t.Self, t.DataDir, t.Account, t.Account)
+			t.Self, dir, t.Account, t.Account)
 	}
 	for _, block := range []struct{ title, text string }{
 		{"Try it: paste this into another bash", tourText},
@@ -52,13 +54,13 @@ func (t *tour) print(w io.Writer) error {
 			return err
 		}
 	}
-	fmt.Fprintf(w, "\n%s\n", faint("Ctrl-C stops the server. To start over: rm -r "+t.DataDir))
+	fmt.Fprintf(w, "\n%s\n", faint("Ctrl-C stops the server. To start over: rm -r "+dir))
 	return nil
 }
 
 // commands writes a template's lines, comments fainter than the rest.
 func (t *tour) commands(w io.Writer, text string, faint func(...any) string) error {
-	parsed, err := template.New("tour").Parse(text)
+	parsed, err := template.New("tour").Funcs(template.FuncMap{"quote": shellescape.Quote}).Parse(text)
 	if err != nil {
 		return fault.Wrap(err, "reading the tour")
 	}
@@ -80,5 +82,5 @@ func selfName() string {
 	if path, err := os.Executable(); err == nil && strings.Contains(path, string(filepath.Separator)+"go-build") {
 		return "go run ./cmd/rekey"
 	}
-	return os.Args[0]
+	return shellescape.Quote(os.Args[0])
 }

@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"regexp"
+	"time"
 
 	"rekey/internal/fault"
 	"rekey/internal/ident"
@@ -103,12 +104,12 @@ func (c *Core) createAccount(ctx context.Context, caller Caller, name string, pl
 		return key, &fault.Error{Kind: fault.Conflict, Message: `account "` + name + `" already exists`, Target: "account", ID: name}
 	}
 	set := &row.Set{}
+	now := c.afterAllAccounts()
 	if !special {
-		if err := c.addSpecialAccount(set); err != nil {
+		if err := c.addSpecialAccount(set, now); err != nil {
 			return key, err
 		}
 	}
-	now := c.now()
 	signing, err := c.newSigningKey(name)
 	if err != nil {
 		return key, err
@@ -119,16 +120,11 @@ func (c *Core) createAccount(ctx context.Context, caller Caller, name string, pl
 	}
 	set.Add(row.Insert, row.Account{Name: name, CreatedAt: now})
 	set.Add(row.Insert, signing)
-	set.Add(row.Insert, row.Role{ID: admin(name), CreatedAt: now})
-	set.Add(row.Insert, row.Resource{ID: admin(name), Owner: admin(name), CreatedAt: now})
-	set.Add(row.Insert, row.Membership{Role: admin(name), Member: admin(name), Ownership: true, Admin: true})
+	addFoundations(set, name, now)
 	if !caller.operator {
 		set.Add(row.Insert, row.Membership{Role: admin(name), Member: caller.Role, Admin: true})
 	}
 	set.Add(row.Insert, adminKey)
-	set.Add(row.Insert, row.Role{ID: rootPolicy(name), CreatedAt: now})
-	set.Add(row.Insert, row.Resource{ID: rootPolicy(name), Owner: admin(name), CreatedAt: now})
-	set.Add(row.Insert, row.Membership{Role: rootPolicy(name), Member: admin(name), Ownership: true, Admin: true})
 	if plain != nil {
 		if err := password.Check(*plain); err != nil {
 			return key, err
@@ -142,18 +138,45 @@ func (c *Core) createAccount(ctx context.Context, caller Caller, name string, pl
 	return key, c.commit(ctx, set)
 }
 
-// addSpecialAccount makes the account that guards accounts.
-func (c *Core) addSpecialAccount(set *row.Set) error {
+// afterAllAccounts is now, or a little later where that is needed to keep accounts in
+// the order of their creation: rows know milliseconds only.
+func (c *Core) afterAllAccounts() time.Time {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
 	now := c.now()
+	if all := c.graph.Accounts(); len(all) > 0 {
+		if last := all[len(all)-1].CreatedAt; !now.After(last) {
+			return last.Add(time.Millisecond)
+		}
+	}
+	return now
+}
+
+// addSpecialAccount makes the account that guards accounts. Its administrator holds
+// the owner of the guard; it has no key until an operator retrieves one for it.
+func (c *Core) addSpecialAccount(set *row.Set, now time.Time) error {
 	signing, err := c.newSigningKey(specialAccount)
 	if err != nil {
 		return err
 	}
 	set.Add(row.Insert, row.Account{Name: specialAccount, CreatedAt: now})
 	set.Add(row.Insert, signing)
+	addFoundations(set, specialAccount, now)
 	set.Add(row.Insert, row.Role{ID: accountsOwner, CreatedAt: now})
+	set.Add(row.Insert, row.Membership{Role: accountsOwner, Member: admin(specialAccount), Admin: true})
 	set.Add(row.Insert, row.Resource{ID: accountsResource, Owner: accountsOwner, CreatedAt: now})
 	return nil
+}
+
+// addFoundations makes what every account stands on: its administrator, who owns
+// itself, and the root policy.
+func addFoundations(set *row.Set, account string, now time.Time) {
+	set.Add(row.Insert, row.Role{ID: admin(account), CreatedAt: now})
+	set.Add(row.Insert, row.Resource{ID: admin(account), Owner: admin(account), CreatedAt: now})
+	set.Add(row.Insert, row.Membership{Role: admin(account), Member: admin(account), Ownership: true, Admin: true})
+	set.Add(row.Insert, row.Role{ID: rootPolicy(account), CreatedAt: now})
+	set.Add(row.Insert, row.Resource{ID: rootPolicy(account), Owner: admin(account), CreatedAt: now})
+	set.Add(row.Insert, row.Membership{Role: rootPolicy(account), Member: admin(account), Ownership: true, Admin: true})
 }
 
 // DeleteAccount removes an account with everything in it. It can be created again,

@@ -1,10 +1,12 @@
 package core
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,17 +58,7 @@ func (c *Core) LoadPolicy(ctx context.Context, caller Caller, id ident.ID, mode 
 }
 
 func (c *Core) loadPolicy(ctx context.Context, caller Caller, id ident.ID, mode policy.Mode, text []byte) (Loaded, []row.Change, error) {
-	// Whoever may not load the policy learns nothing of the text's errors.
-	c.mu.RLock()
-	_, err := c.mayLoad(caller, id, mode)
-	c.mu.RUnlock()
-	if err != nil {
-		return Loaded{}, nil, err
-	}
-	if strings.TrimSpace(string(text)) == "" {
-		return Loaded{}, nil, &fault.Error{Kind: fault.Validation, Target: "policy_text", Message: "is not present", Advice: "Send the policy as the body of the request."}
-	}
-	document, err := policy.Parse(text)
+	document, err := c.readPolicy(caller, id, mode, text)
 	if err != nil {
 		return Loaded{}, nil, err
 	}
@@ -93,6 +85,20 @@ func (c *Core) loadPolicy(ctx context.Context, caller Caller, id ident.ID, mode 
 	return l.loaded, l.changes, nil
 }
 
+// readPolicy parses a text. Whoever may not load it learns nothing of its errors.
+func (c *Core) readPolicy(caller Caller, id ident.ID, mode policy.Mode, text []byte) (*policy.Document, error) {
+	c.mu.RLock()
+	_, err := c.mayLoad(caller, id, mode)
+	c.mu.RUnlock()
+	if err != nil {
+		return nil, err
+	}
+	if len(bytes.TrimSpace(text)) == 0 {
+		return nil, &fault.Error{Kind: fault.Validation, Target: "policy_text", Message: "is not present", Advice: "Send the policy as the body of the request."}
+	}
+	return policy.Parse(text)
+}
+
 // mayLoad decides over a load. The caller of this holds the graph.
 func (c *Core) mayLoad(caller Caller, id ident.ID, mode policy.Mode) (*rbac.Resource, error) {
 	privilege := "update"
@@ -112,9 +118,6 @@ func (c *Core) mayReplace(caller Caller, id ident.ID) error {
 	r, err := c.role(caller)
 	if err != nil {
 		return err
-	}
-	if own := c.graph.Role(id); own != nil && c.graph.Holds(r, own) && id == rootPolicy(id.Account()) {
-		return nil
 	}
 	for _, kind := range c.graph.Kinds(id.Account()) {
 		c.graph.Ascend(string(ident.New(id.Account(), kind, id.Identifier()+"/")), func(x *rbac.Resource) bool {
@@ -148,18 +151,29 @@ type load struct {
 	stays    bool // the policy is still there after the load
 }
 
-// plan computes the row changes on the graph, and takes them back.
+// plan computes what a load has to commit.
 func (c *Core) plan(caller Caller, id ident.ID, mode policy.Mode, document *policy.Document) (*load, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	return c.attempt(caller, id, mode, document, func(l *load) { l.note(c) })
+}
+
+// attempt makes the row changes of a load on the graph, lets look see the graph as it
+// would be, and takes them back. Loads and rehearsals differ in nothing before this
+// returns. The caller has entered the gate, so that nothing structural changes while
+// this looks at the graph twice: resolving the text needs no lock.
+func (c *Core) attempt(caller Caller, id ident.ID, mode policy.Mode, document *policy.Document, look func(*load)) (*load, error) {
+	c.mu.RLock()
 	x, err := c.mayLoad(caller, id, mode)
+	c.mu.RUnlock()
 	if err != nil {
 		return nil, err
 	}
-	l := &load{now: c.now(), policy: x, loads: x.Loads}
+	l := &load{now: c.now(), policy: x}
 	if l.resolved, err = document.Resolve(policy.Scope{Account: id.Account(), Policy: id, Owner: x.Owner}); err != nil {
 		return nil, err
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l.loads = slices.Clone(x.Loads)
 	tx := c.graph.Begin()
 	defer tx.Rollback()
 	l.planned, err = l.resolved.Plan(c.graph, tx, policy.Load{
@@ -171,7 +185,7 @@ func (c *Core) plan(caller Caller, id ident.ID, mode policy.Mode, document *poli
 	}
 	l.changes = tx.Changes()
 	l.stays = c.graph.Resource(id) == x
-	l.note(c)
+	look(l)
 	return l, nil
 }
 

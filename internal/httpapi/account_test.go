@@ -47,7 +47,7 @@ func TestAccounts(t *testing.T) {
 	})
 	s.run("existing is 409", func(s *testServer) {
 		for _, name := range []string{"acme", "!"} {
-			create(s).data("id=" + name).is(409, `{"error":{"code":"conflict","message":"account \"`+name+`\" already exists","target":"account",`+
+			create(s).data("id="+name).is(409, `{"error":{"code":"conflict","message":"account \"`+name+`\" already exists","target":"account",`+
 				`"details":{"code":"conflict","target":"id","message":"`+name+`"}}}`)
 		}
 	})

@@ -21,10 +21,7 @@ var (
 	typeFilter = []string{"text/plain"}
 
 	sameOrigin   = []string{"SAMEORIGIN"}
-	xssBlock     = []string{"1; mode=block"}
 	noSniff      = []string{"nosniff"}
-	noOpen       = []string{"noopen"}
-	noneAllowed  = []string{"none"}
 	strictOrigin = []string{"strict-origin-when-cross-origin"}
 
 	noCache    = []string{"no-cache"}
@@ -53,15 +50,12 @@ var emptyTypes = [...][]string{
 // would cost more than sending it again.
 const taggedLimit = 16 << 10
 
-// start sets the headers that every answer of an action has.
+// start sets the headers that every answer of an action has. Those that mean something
+// to browsers only, and to pages only, go with pages: each header costs every request.
 func (e *exchange) start() http.Header {
 	h := e.w.Header()
 	h["X-Frame-Options"] = sameOrigin
-	h["X-XSS-Protection"] = xssBlock
 	h["X-Content-Type-Options"] = noSniff
-	h["X-Download-Options"] = noOpen
-	h["X-Permitted-Cross-Domain-Policies"] = noneAllowed
-	h["Referrer-Policy"] = strictOrigin
 	h["Cache-Control"] = noCache
 	h["X-Request-Id"] = []string{e.origin.RequestID}
 	return h
@@ -82,10 +76,13 @@ func (e *exchange) send(status int, body []byte) error {
 	return nil
 }
 
-// body answers with a body that anyone may see who may make the request.
+// answer sends a body that anyone may see who may make the request.
 func (e *exchange) answer(status int, contentType []string, body []byte) error {
 	h := e.start()
 	h["Content-Type"] = contentType
+	if &contentType[0] == &typeHTML[0] {
+		h["Referrer-Policy"] = strictOrigin
+	}
 	e.vary(h)
 	if status == http.StatusOK && len(body) <= taggedLimit &&
 		(e.r.Method == http.MethodGet || e.r.Method == http.MethodHead) {
@@ -100,7 +97,7 @@ func (e *exchange) answer(status int, contentType []string, body []byte) error {
 	return e.send(status, body)
 }
 
-// confide answers with a body that has secrets, API keys or tokens in it: never to be
+// confide sends a body that has secrets, API keys or tokens in it: never to be
 // stored by anything between here and the client.
 func (e *exchange) confide(status int, contentType []string, body []byte) error {
 	h := e.start()

@@ -145,7 +145,7 @@ func (a *api) fail(e *exchange, err error) {
 	if f.status >= 500 && !errors.Is(err, context.Canceled) {
 		level = slog.LevelError
 	}
-	a.log.Log(e.r.Context(), level, "request failed", "request", e.origin.RequestID, "method", e.r.Method,
+	a.log.Log(e.r.Context(), level, "request failed", "request_id", e.origin.RequestID, "method", e.r.Method,
 		"path", e.r.URL.Path, "status", f.status, "error", err)
 	e.failed(f)
 }
@@ -159,11 +159,12 @@ func (a *api) recover(e *exchange) {
 	if p == http.ErrAbortHandler {
 		panic(p)
 	}
-	a.log.Error("defect", "request", e.origin.RequestID, "method", e.r.Method, "path", e.r.URL.Path,
+	a.log.Error("defect", "request_id", e.origin.RequestID, "method", e.r.Method, "path", e.r.URL.Path,
 		"panic", p, "stack", string(debug.Stack()))
 	if e.answered {
 		panic(http.ErrAbortHandler) // too late for another answer: cut the connection
 	}
+	clear(e.w.Header()) // of the answer that was under way
 	e.failed(failure{status: http.StatusInternalServerError, fallback: true})
 }
 

@@ -3,7 +3,6 @@ package httpapi
 import (
 	"net/http"
 	"strconv"
-	"strings"
 
 	"rekey/internal/core"
 	"rekey/internal/ident"
@@ -15,12 +14,12 @@ func (a *api) replacePolicy(e *exchange) error { return a.loadPolicy(e, core.Rep
 
 // loadPolicy loads the body as policy text, whatever content type it claims.
 func (a *api) loadPolicy(e *exchange, mode core.Mode) error {
-	if strings.EqualFold(strings.TrimSpace(e.query.get("dryRun")), "true") {
-		return e.answer(http.StatusNotImplemented, typeJSON, noDryRun)
-	}
 	text, err := e.body()
 	if err != nil {
 		return err
+	}
+	if e.isRehearsal() {
+		return a.rehearsePolicy(e, mode, text)
 	}
 	policy := ident.New(e.path[account], "policy", e.path[id])
 	loaded, err := a.core.LoadPolicy(e.r.Context(), e.caller, policy, mode, text)
@@ -29,9 +28,6 @@ func (a *api) loadPolicy(e *exchange, mode core.Mode) error {
 	}
 	return e.confide(http.StatusCreated, typeJSON, appendLoaded(nil, loaded))
 }
-
-// noDryRun refuses a rehearsal, which must never become a real load.
-var noDryRun = []byte(`{"error":{"code":"not_implemented","message":"This server cannot rehearse a policy load: leave dryRun out to load it"}}`)
 
 // appendLoaded reveals the API keys of the roles that the load created.
 func appendLoaded(to []byte, l core.Loaded) []byte {

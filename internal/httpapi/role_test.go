@@ -115,7 +115,7 @@ func TestMembers(t *testing.T) {
 	get("members&count").is(200, `{"count":5}`)
 	get("members&count&limit=1&kind=user").is(200, `{"count":3}`)
 	for _, bad := range []string{"limit=0", "limit=abc", "limit=-1", "limit="} {
-		get("members&" + bad).is(422, unprocessable("'limit' contains an invalid value. 'limit' must be a positive integer."))
+		get("members&"+bad).is(422, unprocessable("'limit' contains an invalid value. 'limit' must be a positive integer."))
 	}
 	get("members&offset=-1").is(422, unprocessable("'offset' contains an invalid value. 'offset' must be an integer greater than or equal to 0."))
 }

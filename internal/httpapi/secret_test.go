@@ -36,7 +36,9 @@ func TestSecretRead(t *testing.T) {
 	s.set("hidden", "x")
 	s.set("text", "t")
 	s.set("odd", "o")
-	read := func(s *testServer, as, target string) *call { return s.call("GET", "/secrets/acme/variable/"+target).as(as) }
+	read := func(s *testServer, as, target string) *call {
+		return s.call("GET", "/secrets/acme/variable/"+target).as(as)
+	}
 
 	s.run("newest value, byte for byte", func(s *testServer) {
 		read(s, alice, "db").is(200, binary).has("Content-Type", "application/octet-stream").

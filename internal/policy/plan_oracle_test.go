@@ -122,13 +122,13 @@ func (l *loading) mirror(id ident.ID) {
 		return
 	}
 	m := row.Membership{Role: id, Member: x.Owner, Ownership: true, Admin: true, Policy: x.Policy}
-	if _, ok := l.rows[keyOf(m)]; !ok {
+	if _, ok := l.rows[rowKey(m)]; !ok {
 		l.put(m)
 	}
 }
 
 func (l *loading) unmirror(x row.Resource) {
-	delete(l.rows, keyOf(row.Membership{Role: x.ID, Member: x.Owner, Ownership: true}))
+	delete(l.rows, rowKey(row.Membership{Role: x.ID, Member: x.Owner, Ownership: true}))
 }
 
 func (l *loading) records() error {
@@ -195,11 +195,11 @@ func (l *loading) edges() error {
 		if !l.stays(m.Role) || !l.stays(m.Member) {
 			return errOracle
 		}
-		if seen[keyOf(m)] {
+		if seen[rowKey(m)] {
 			continue
 		}
-		seen[keyOf(m)] = true
-		old, ok := l.rows[keyOf(m)].(row.Membership)
+		seen[rowKey(m)] = true
+		old, ok := l.rows[rowKey(m)].(row.Membership)
 		if !ok || old.Policy == l.in.Policy && l.in.Mode != Add {
 			l.put(m)
 		}
@@ -208,7 +208,7 @@ func (l *loading) edges() error {
 		if !l.resourceStays(e.Resource) || !l.stays(e.Role) {
 			return errOracle
 		}
-		if _, ok := l.rows[keyOf(e)]; !ok {
+		if _, ok := l.rows[rowKey(e)]; !ok {
 			l.put(e)
 		}
 	}
@@ -253,14 +253,14 @@ func product(p Permit, policy ident.ID) (all []row.Permission) {
 func (l *loading) removeUndeclared() {
 	candidates := map[string]bool{}
 	for _, m := range l.memberships() {
-		candidates[keyOf(m)] = true
+		candidates[rowKey(m)] = true
 	}
 	for _, e := range l.permissions() {
-		candidates[keyOf(e)] = true
+		candidates[rowKey(e)] = true
 	}
 	for _, rec := range l.r.Records {
 		for _, a := range rec.Annotations {
-			candidates[keyOf(row.Annotation{Resource: rec.ID, Name: a.Name})] = true
+			candidates[rowKey(row.Annotation{Resource: rec.ID, Name: a.Name})] = true
 		}
 	}
 	var roles, resources []ident.ID
@@ -318,13 +318,13 @@ func declaredBy(r row.Row) ident.ID {
 func (l *loading) cascade(roles, resources []ident.ID) {
 	doomed := map[string]bool{}
 	for _, id := range roles {
-		doomed[keyOf(row.Role{ID: id})] = true
+		doomed[rowKey(row.Role{ID: id})] = true
 	}
 	for _, id := range resources {
-		doomed[keyOf(row.Resource{ID: id})] = true
+		doomed[rowKey(row.Resource{ID: id})] = true
 	}
-	role := func(id ident.ID) bool { return doomed[keyOf(row.Role{ID: id})] }
-	resource := func(id ident.ID) bool { return doomed[keyOf(row.Resource{ID: id})] }
+	role := func(id ident.ID) bool { return doomed[rowKey(row.Role{ID: id})] }
+	resource := func(id ident.ID) bool { return doomed[rowKey(row.Resource{ID: id})] }
 	for grown := true; grown; {
 		grown = false
 		for key, r := range l.rows {
@@ -361,8 +361,8 @@ func (l *loading) cascade(roles, resources []ident.ID) {
 
 func (l *loading) remove(removal Removal) error {
 	removeOurs := func(r row.Row) {
-		if old, ok := l.rows[keyOf(r)]; ok && declaredBy(old) == l.in.Policy {
-			delete(l.rows, keyOf(r))
+		if old, ok := l.rows[rowKey(r)]; ok && declaredBy(old) == l.in.Policy {
+			delete(l.rows, rowKey(r))
 		}
 	}
 	switch s := removal.(type) {
@@ -413,7 +413,7 @@ func (l *loading) outcome(before rows) *expectation {
 		_, isResource := l.resource(id)
 		a, said := l.annotation(id, "authn/api-key")
 		wants := id.Kind() == "user" || !isResource || said && !strings.EqualFold(a.Value, "false") || !said && l.in.APIKeyDefault
-		switch _, has := l.rows[keyOf(row.APIKey{Role: id})]; {
+		switch _, has := l.rows[rowKey(row.APIKey{Role: id})]; {
 		case wants && !has:
 			e.newKeys = append(e.newKeys, id)
 		case !wants && has:
@@ -428,7 +428,7 @@ func (l *loading) outcome(before rows) *expectation {
 		if kind == "user" {
 			e.users = append(e.users, rec.ID)
 		}
-		old, _ := l.rows[keyOf(row.Restriction{Role: rec.ID})].(row.Restriction)
+		old, _ := l.rows[rowKey(row.Restriction{Role: rec.ID})].(row.Restriction)
 		networks := rec.RestrictedTo
 		if l.in.Mode == Add {
 			networks = slices.Clone(old.Networks)

@@ -17,8 +17,8 @@ import (
 // the graph.
 type rows map[string]row.Row
 
-// keyOf tells one row from another; sorted keys are an order in which rows load.
-func keyOf(r row.Row) string {
+// rowKey tells one row from another; sorted keys are an order in which rows load.
+func rowKey(r row.Row) string {
 	switch r := r.(type) {
 	case row.Role:
 		return "a role " + string(r.ID)
@@ -40,20 +40,20 @@ func keyOf(r row.Row) string {
 	panic(fmt.Sprintf("no key for %T", r))
 }
 
-func (s rows) put(r row.Row) { s[keyOf(r)] = r }
+func (s rows) put(r row.Row) { s[rowKey(r)] = r }
 
 func (s rows) role(id ident.ID) (row.Role, bool) {
-	r, ok := s[keyOf(row.Role{ID: id})].(row.Role)
+	r, ok := s[rowKey(row.Role{ID: id})].(row.Role)
 	return r, ok
 }
 
 func (s rows) resource(id ident.ID) (row.Resource, bool) {
-	x, ok := s[keyOf(row.Resource{ID: id})].(row.Resource)
+	x, ok := s[rowKey(row.Resource{ID: id})].(row.Resource)
 	return x, ok
 }
 
 func (s rows) annotation(id ident.ID, name string) (row.Annotation, bool) {
-	a, ok := s[keyOf(row.Annotation{Resource: id, Name: name})].(row.Annotation)
+	a, ok := s[rowKey(row.Annotation{Resource: id, Name: name})].(row.Annotation)
 	return a, ok
 }
 
@@ -71,7 +71,7 @@ func (s rows) latest(id ident.ID) int {
 // store does what a store does with changes. An error says that it would refuse them.
 func (s rows) store(changes []row.Change) error {
 	for _, c := range changes {
-		key := keyOf(c.Row)
+		key := rowKey(c.Row)
 		if _, exists := s[key]; exists == (c.Op == row.Insert) {
 			return fmt.Errorf("operation %d does not fit: %s", c.Op, key)
 		}
@@ -82,11 +82,11 @@ func (s rows) store(changes []row.Change) error {
 		delete(s, key)
 		switch r := c.Row.(type) {
 		case row.Role:
-			delete(s, keyOf(row.APIKey{Role: r.ID}))
-			delete(s, keyOf(row.Restriction{Role: r.ID}))
+			delete(s, rowKey(row.APIKey{Role: r.ID}))
+			delete(s, rowKey(row.Restriction{Role: r.ID}))
 		case row.Resource:
 			for version := range s.latest(r.ID) {
-				delete(s, keyOf(row.Secret{Resource: r.ID, Version: version + 1}))
+				delete(s, rowKey(row.Secret{Resource: r.ID, Version: version + 1}))
 			}
 		}
 	}

@@ -167,7 +167,7 @@ func (w *planWorld) withCredentials(changes []row.Change, planned *Planned) []ro
 		set.Add(row.Delete, row.APIKey{Role: id})
 	}
 	for _, r := range planned.Restrictions {
-		_, had := w.state[keyOf(r)]
+		_, had := w.state[rowKey(r)]
 		switch {
 		case len(r.Networks) == 0:
 			set.Add(row.Delete, r)
@@ -226,7 +226,7 @@ func (w *planWorld) aside() {
 		}
 	}
 	m := row.Membership{Role: roles[w.Intn(len(roles))], Member: roles[w.Intn(len(roles))]}
-	if _, ok := w.state[keyOf(m)]; !ok && w.Intn(4) == 0 {
+	if _, ok := w.state[rowKey(m)]; !ok && w.Intn(4) == 0 {
 		changes = append(changes, row.Change{Op: row.Insert, Row: m})
 	}
 	w.apply(changes, "")

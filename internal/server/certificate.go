@@ -19,6 +19,7 @@ import (
 type certificate struct {
 	certFile, keyFile string
 	current           atomic.Pointer[tls.Certificate]
+	seen              atomic.Pointer[string] // stamp of the files when they were last read, for better or worse
 }
 
 // openCertificate reads the certificate that the configuration asks for, and makes
@@ -39,6 +40,8 @@ func openCertificate(cfg *config.Config) (*certificate, error) {
 
 // load reads the files; on an error the previous certificate stays.
 func (c *certificate) load() error {
+	stamp := c.stamp() // before reading: a change meanwhile is one to notice
+	c.seen.Store(&stamp)
 	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
 	if err != nil {
 		e := fault.New(fault.Invalid, "the TLS certificate %s with the key %s cannot be used: %v", c.certFile, c.keyFile, err)
@@ -79,18 +82,15 @@ func (c *certificate) stamp() string {
 func (c *certificate) watch(ctx context.Context, interval time.Duration, log *slog.Logger) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
-	seen := c.stamp()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		stamp := c.stamp()
-		if stamp == seen {
+		if c.stamp() == *c.seen.Load() {
 			continue
 		}
-		seen = stamp
 		if err := c.load(); err != nil {
 			log.Error("the TLS certificate has changed and cannot be used; the previous one stays", "error", err)
 			continue

@@ -107,23 +107,24 @@ func (s *Server) Fingerprint() string {
 	return s.certificate.fingerprint()
 }
 
-// Run is Listen, one line in the log, and Serve.
+// Run is Listen and Serve.
 func (s *Server) Run(ctx context.Context) error {
 	if err := s.Listen(); err != nil {
 		return err
 	}
-	ready := []any{"address", s.URL(), "data_dir", s.Config.DataDir}
-	if fingerprint := s.Fingerprint(); fingerprint != "" {
-		ready = append(ready, "certificate_sha256", fingerprint)
-	}
-	s.Log.Info("rekey is ready", ready...)
 	return s.Serve(ctx)
 }
 
-// Serve answers requests until ctx is done. Then it takes no new ones, lets those
-// under way finish within DrainLimit, and returns nil; it is an error if some did
-// not finish.
+// Serve says in the log that it is ready, and answers requests until ctx is done.
+// Then it takes no new ones, lets those under way finish within DrainLimit, and
+// returns nil; it is an error if some did not finish.
 func (s *Server) Serve(ctx context.Context) error {
+	ready := []any{"address", s.URL(), "data_dir", s.Config.DataDir}
+	if s.certificate != nil {
+		ready = append(ready, "certificate_sha256", s.certificate.fingerprint())
+	}
+	s.Log.Info("rekey is ready", ready...)
+
 	errorLog := slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn)
 	public := &http.Server{
 		Handler: s.Handler, ErrorLog: errorLog,
@@ -142,6 +143,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		})
 		group.Go(func() error { s.certificate.watch(ctx, watchInterval, s.Log); return nil })
 	}
+	group.Go(func() error { tuneCollector(ctx); return nil })
 	group.Go(func() error { return served(public.Serve(listener)) })
 	group.Go(func() error { return served(local.Serve(s.local)) })
 	group.Go(func() error {
@@ -180,8 +182,8 @@ func served(err error) error {
 	return fault.Wrap(err, "serving")
 }
 
-// Reload reads the TLS certificate again and opens log files again. What fails
-// stays as it was.
+// Reload, after Listen, reads the TLS certificate again and opens log files again.
+// What fails stays as it was.
 func (s *Server) Reload() error {
 	var errs []error
 	if s.certificate != nil {

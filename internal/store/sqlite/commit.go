@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"rekey/internal/fault"
@@ -10,19 +9,7 @@ import (
 	"rekey/internal/store"
 )
 
-// errIsolate: a set failed after it had written something, in a transaction without
-// savepoints.
-var errIsolate = errors.New("the transaction must run again with savepoints")
-
 // Commit stores sets, as store.Store says.
-//
-// A savepoint for each set would cost about as much as the set itself, so the
-// transaction first runs without them: a set that fails before its first write, as
-// nearly all that fail do, leaves nothing to undo. Only if one fails later is the
-// transaction rolled back and run again with savepoints; as nobody else writes, it
-// meets the same rows.
-//
-// ctx is looked at before the transaction begins and not after.
 func (s *Store) Commit(ctx context.Context, sets []*row.Set) ([]error, error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -32,71 +19,58 @@ func (s *Store) Commit(ctx context.Context, sets []*row.Set) ([]error, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	results, err := s.transact(sets, false)
-	if err == errIsolate {
-		results, err = s.transact(sets, true)
-	}
+	results, err := s.transact(sets)
 	if err != nil {
+		// SQLite has rolled back by itself after some errors; then this one fails,
+		// and there is nothing left to do.
+		_, _ = s.writer.exec("ROLLBACK")
 		return nil, s.failure(err, "storing changes")
 	}
 	return results, nil
 }
 
-func (s *Store) transact(sets []*row.Set, isolate bool) (results []error, err error) {
+func (s *Store) transact(sets []*row.Set) ([]error, error) {
 	if _, err := s.writer.exec("BEGIN IMMEDIATE"); err != nil {
 		return nil, err
 	}
-	results = make([]error, len(sets))
+	results := make([]error, len(sets))
 	for i, set := range sets {
-		if results[i], err = s.storeSet(set, isolate); err != nil {
-			break
+		var err error
+		if results[i], err = s.storeSet(set); err != nil {
+			return nil, err
 		}
 	}
-	if err == nil {
-		_, err = s.writer.exec("COMMIT")
-	}
-	if err != nil {
-		// SQLite has rolled back by itself after some errors; then this one fails,
-		// and there is nothing to do about it.
-		_, _ = s.writer.exec("ROLLBACK")
-		return nil, err
-	}
-	return results, nil
+	// If COMMIT fails, for example in fsync, the next transaction overwrites what it
+	// has written to the log. Only if the process dies before that may the sets turn
+	// up after the restart, as they may when it dies within COMMIT.
+	_, err := s.writer.exec("COMMIT")
+	return results, err
 }
 
 // storeSet stores one set within the transaction. refused concerns the set alone:
 // nothing of it is left. err ends the transaction.
-func (s *Store) storeSet(set *row.Set, isolate bool) (refused, err error) {
+func (s *Store) storeSet(set *row.Set) (refused, err error) {
 	for _, condition := range set.Require {
 		if refused, err := s.check(condition); refused != nil || err != nil {
 			return refused, err
 		}
 	}
-	if isolate {
-		if _, err := s.writer.exec("SAVEPOINT one"); err != nil {
-			return nil, err
-		}
+	if _, err := s.writer.exec("SAVEPOINT one"); err != nil {
+		return nil, err
 	}
-	written := false
 	for _, change := range set.Changes {
 		if refused, err = s.write(change); refused != nil || err != nil {
 			break
 		}
-		written = true
 	}
-	if refused == nil && err == nil && written {
+	if refused == nil && err == nil {
 		refused, err = s.checkSet(set)
 	}
-	switch {
-	case err != nil:
-	case isolate && refused != nil:
-		if _, err = s.writer.exec("ROLLBACK TO one"); err == nil {
-			_, err = s.writer.exec("RELEASE one")
-		}
-	case isolate:
+	if refused != nil && err == nil {
+		_, err = s.writer.exec("ROLLBACK TO one")
+	}
+	if err == nil {
 		_, err = s.writer.exec("RELEASE one")
-	case refused != nil && written:
-		err = errIsolate
 	}
 	return refused, err
 }

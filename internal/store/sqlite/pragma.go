@@ -21,7 +21,7 @@ var (
 		"synchronous = FULL",
 		"foreign_keys = ON",
 		"secure_delete = ON",
-		"cache_size = -65536", // KiB
+		"cache_size = -16384", // KiB; a larger one slows commits down, as SQLite scans it after some
 		"temp_store = MEMORY",
 		"wal_autocheckpoint = 4096",     // pages of 4 KiB
 		"journal_size_limit = 67108864", // bytes that the log keeps when it is reused

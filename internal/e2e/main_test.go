@@ -1,0 +1,50 @@
+// Package e2e holds the tests of the whole program: each of them starts the real
+// binary as a process of its own, talks to it over loopback as clients do, kills it
+// where that is the question, and looks at what it leaves on the disk. The promises
+// that only a whole program can keep are checked here; what a single room promises is
+// checked in the room.
+//
+// The binary is built once, with the race detector if the tests are. Nothing but the
+// binary's commands and its HTTP API is used: the package imports no room.
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// binary is the path of the program under test.
+var binary string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	home, err := os.MkdirTemp("", "rekey-e2e")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(home)
+	// Whoever runs the tests may have a configuration of clients or of a server.
+	for _, entry := range os.Environ() {
+		for _, prefix := range []string{"CONJUR_", "REKEY_"} {
+			name, _, _ := cutVariable(entry)
+			if len(name) > len(prefix) && name[:len(prefix)] == prefix && name != killsVariable && name != seedVariable {
+				os.Unsetenv(name)
+			}
+		}
+	}
+	binary = filepath.Join(home, "rekey")
+	build := exec.Command("go", append(append([]string{"build"}, buildFlags...), "-o", binary, "rekey/cmd/rekey")...)
+	build.Stdout, build.Stderr = os.Stderr, os.Stderr
+	if err := build.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "building the program:", err)
+		return 1
+	}
+	os.Setenv("HOME", home)                  // after the build, which wants its cache
+	os.Setenv("GORACE", "atexit_sleep_ms=0") // or each command takes a second to end
+	return m.Run()
+}
