@@ -15,6 +15,7 @@ var (
 	typeText   = []string{"text/plain; charset=utf-8"}
 	typeHTML   = []string{"text/html; charset=utf-8"}
 	typeXML    = []string{"application/xml; charset=utf-8"}
+	typeYAML   = []string{"application/yaml"} // RFC 9512
 	typeCSS    = []string{"text/css; charset=utf-8"}
 	typeBytes  = []string{"application/octet-stream"}
 	typeV2     = []string{v2Type}
