@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	al.essio.dev/pkg/shellescape v1.6.0
+	github.com/aymanbagabas/go-udiff v0.4.1
 	github.com/cyberark/conjur-api-go v0.15.7
 	github.com/fatih/color v1.19.0
 	github.com/getkin/kin-openapi v0.152.0

@@ -18,6 +18,7 @@ import (
 	"rekey/internal/policy"
 	"rekey/internal/seal"
 	"rekey/internal/secret"
+	"rekey/internal/store"
 	"rekey/internal/store/sqlite"
 )
 
@@ -31,6 +32,7 @@ type world struct {
 	config   core.Config
 	root     *seal.Root
 	now      time.Time
+	store    store.Store
 	close    func()
 }
 
@@ -85,6 +87,7 @@ func (w *world) open() {
 	})
 	must(w.t, err)
 	opened := w.Core
+	w.store = st
 	w.close = func() {
 		must(w.t, opened.Close())
 		must(w.t, st.Close())

@@ -31,7 +31,7 @@ func emptyVariable(id ident.ID) *fault.Error {
 // and what has no value, is the same NotFound.
 func (c *Core) Secret(ctx context.Context, caller Caller, id ident.ID, version int) (Value, error) {
 	v, err := c.secret(ctx, caller, id, version)
-	return v, c.decided(err, c.by(caller).Fetch(id, version, err))
+	return answer(c, v, err, c.by(caller).Fetch(id, version, err))
 }
 
 func (c *Core) secret(ctx context.Context, caller Caller, id ident.ID, version int) (Value, error) {
@@ -78,38 +78,41 @@ func (c *Core) readable(caller Caller, id ident.ID, version int) (Value, valueKe
 // Secrets reads the newest values of several variables, in the order asked, as they
 // are at one moment: all of them or none.
 func (c *Core) Secrets(ctx context.Context, caller Caller, ids []ident.ID) ([]Value, error) {
-	values, keys, refused, err := c.allReadable(caller, ids)
-	if err != nil {
-		return nil, c.decided(err, c.by(caller).Fetch(refused, 0, err))
-	}
+	values, keys, failed, err := c.allReadable(caller, ids)
 	records := make([]*audit.Record, len(ids))
-	for i, id := range ids {
-		if values[i].Value, err = c.open(ctx, id, keys[i]); err != nil {
-			return nil, c.decided(err, c.by(caller).Fetch(id, 0, err))
+	for i := 0; i < len(ids) && err == nil; i++ {
+		if values[i].Value, err = c.open(ctx, ids[i], keys[i]); err != nil {
+			failed = ids[i]
 		}
-		records[i] = c.by(caller).Fetch(id, 0, nil)
+		records[i] = c.by(caller).Fetch(ids[i], 0, nil)
 	}
-	return values, c.record(records...)
+	if err != nil {
+		return nil, c.decided(err, c.by(caller).Fetch(failed, 0, err))
+	}
+	if err := c.record(records...); err != nil {
+		return nil, err
+	}
+	return values, nil
 }
 
-// allReadable decides over a batch. A variable that is seen but may not be read weighs
-// more than one that is missing; refused is the first of the weightier ones.
-func (c *Core) allReadable(caller Caller, ids []ident.ID) (values []Value, keys []valueKey, refused ident.ID, err error) {
-	values, keys = make([]Value, len(ids)), make([]valueKey, len(ids))
+// allReadable decides over several values at one moment, so that values which are set
+// together are read together. An error comes with the variable that it is about.
+func (c *Core) allReadable(caller Caller, ids []ident.ID) (values []Value, keys []valueKey, failed ident.ID, missing error) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
+	values, keys = make([]Value, len(ids)), make([]valueKey, len(ids))
 	for i, id := range ids {
-		var failed error
-		values[i], keys[i], failed = c.readable(caller, id, 0)
+		var err error
+		values[i], keys[i], err = c.readable(caller, id, 0)
 		switch {
-		case failed == nil:
-		case !fault.Is(failed, fault.NotFound):
-			return nil, nil, id, failed
-		case err == nil:
-			refused, err = id, failed
+		case err != nil && !fault.Is(err, fault.NotFound):
+			// A variable that is seen but may not be read weighs more.
+			return nil, nil, id, err
+		case err != nil && missing == nil:
+			failed, missing = id, err
 		}
 	}
-	return values, keys, refused, err
+	return values, keys, failed, missing
 }
 
 // publicKey is the form of an SSH public key: algorithm, base64, then anything, on
@@ -155,8 +158,8 @@ func (c *Core) setSecret(ctx context.Context, caller Caller, id ident.ID, value 
 
 // latest is what a write of a value builds on.
 type latest struct {
-	key      valueKey // of the newest version; version 0 if there is none
-	outdated []int    // versions that make room for one more
+	key  valueKey // of the newest version; version 0 if there is none
+	kept []int    // versions, oldest first
 }
 
 func (c *Core) latest(caller Caller, id ident.ID) (latest, error) {
@@ -166,15 +169,20 @@ func (c *Core) latest(caller Caller, id ident.ID) (latest, error) {
 	if err != nil {
 		return latest{}, err
 	}
-	return c.latestOf(x), nil
+	return latestOf(x), nil
 }
 
-func (c *Core) latestOf(x *rbac.Resource) latest {
-	l := latest{key: valueKey{x.Serial, x.Latest()}}
-	for i := 0; i <= len(x.Secrets)-c.config.SecretVersions; i++ {
-		l.outdated = append(l.outdated, x.Secrets[i].Version)
+func latestOf(x *rbac.Resource) latest {
+	l := latest{key: valueKey{x.Serial, x.Latest()}, kept: make([]int, len(x.Secrets))}
+	for i, s := range x.Secrets {
+		l.kept[i] = s.Version
 	}
 	return l
+}
+
+// outdated are the versions that make room for some more.
+func (l latest) outdated(more, limit int) []int {
+	return l.kept[:min(len(l.kept), max(0, len(l.kept)+more-limit))]
 }
 
 // secretSet adds a version to a value; nil if the value is that already.
@@ -195,7 +203,7 @@ func (c *Core) secretSet(ctx context.Context, id ident.ID, now latest, value sec
 	}
 	set := &row.Set{Require: []row.Condition{row.LatestVersion{Resource: id, Version: now.key.version}}}
 	set.Add(row.Insert, row.Secret{Resource: id, Version: next, Sealed: sealed, CreatedAt: c.now()})
-	for _, v := range now.outdated {
+	for _, v := range now.outdated(1, c.config.SecretVersions) {
 		set.Add(row.Delete, row.Secret{Resource: id, Version: v})
 	}
 	return set, valueKey{now.key.serial, next}, nil
@@ -256,6 +264,9 @@ func (c *Core) PublicKeys(ctx context.Context, account, kind, identifier string)
 	var lines [][]byte
 	for _, k := range keys {
 		line, err := c.open(ctx, k.id, k.key)
+		if fault.Is(err, fault.NotFound) {
+			continue // deleted meanwhile
+		}
 		if err != nil {
 			return nil, err
 		}

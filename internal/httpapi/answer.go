@@ -14,6 +14,8 @@ var (
 	typeJSON   = []string{"application/json; charset=utf-8"}
 	typeText   = []string{"text/plain; charset=utf-8"}
 	typeHTML   = []string{"text/html; charset=utf-8"}
+	typeYAML   = []string{"application/x-yaml; charset=utf-8"}
+	typeDiff   = []string{"text/x-diff; charset=utf-8"}
 	typeXML    = []string{"application/xml; charset=utf-8"}
 	typeYAML   = []string{"application/yaml"} // RFC 9512
 	typeCSS    = []string{"text/css; charset=utf-8"}
@@ -163,7 +165,7 @@ func (e *exchange) failed(f failure) {
 	h := e.start()
 	h["Content-Type"] = typeJSON
 	if f.v2 {
-		h["Content-Type"] = typeV2
+		h["Content-Type"] = e.v2Errors()
 	}
 	e.vary(h)
 	_ = e.send(f.status, f.body) // as above

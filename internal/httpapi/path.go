@@ -21,6 +21,7 @@ const (
 	account
 	kind
 	id
+	member
 	slots
 )
 
@@ -56,6 +57,7 @@ var parts = map[string]part{
 	":any_kind":      {slot: kind},
 	":id":            {slot: id},
 	"*id":            {slot: id, rest: true},
+	"*member":        {slot: member, rest: true},
 }
 
 // compile reads a pattern such as /roles/:account/:role_kind/*id. A placeholder that

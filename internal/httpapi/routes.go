@@ -79,6 +79,22 @@ var routes = []route{
 
 	{"GET", "/public_keys/:account/:key_kind/*id", optional, noBody, (*api).publicKeys},
 
+	{"POST", "/branches/:account", token, jsonBody, v2((*api).createBranch)},
+	{"GET", "/branches/:account", token, noBody, v2((*api).listBranches)},
+	{"GET", "/branches/:account/*id", token, noBody, v2((*api).showBranch)},
+	{"PATCH", "/branches/:account/*id", token, jsonBody, v2((*api).updateBranch)},
+	{"DELETE", "/branches/:account/*id", token, noBody, v2((*api).deleteBranch)},
+
+	{"POST", "/groups/:account/*id/members", token, jsonBody, v2((*api).addGroupMember)},
+	{"DELETE", "/groups/:account/*id/members/:any_kind/*member", token, noBody, v2((*api).removeGroupMember)},
+
+	{"POST", "/host_factory_tokens", token, jsonBody, (*api).createFactoryTokens},
+	{"DELETE", "/host_factory_tokens/:id", token, noBody, (*api).revokeFactoryToken},
+	{"POST", "/host_factories/hosts", none, keyBody, (*api).enrolHost},
+
+	{"GET", "/policies/:account/policy/*id?version", token, noBody, (*api).policyVersion},
+	{"GET", "/policies/:account/policy/*id?diff", token, noBody, (*api).policyDiff},
+	{"GET", "/policies/:account/policy/*id", token, noBody, (*api).effectivePolicy},
 	{"POST", "/policies/:account/policy/*id", token, policyBody, (*api).addPolicy},
 	{"PATCH", "/policies/:account/policy/*id", token, policyBody, (*api).modifyPolicy},
 	{"PUT", "/policies/:account/policy/*id", token, policyBody, (*api).replacePolicy},

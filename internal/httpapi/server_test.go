@@ -40,6 +40,12 @@ type testServer struct {
 // newTestServer starts one. The sets are stored before it starts, after the account.
 func newTestServer(t *testing.T, sets ...*row.Set) *testServer {
 	t.Helper()
+	return newTestServerWith(t, func(*core.Config) {}, sets...)
+}
+
+// newTestServerWith starts one whose core is configured otherwise.
+func newTestServerWith(t *testing.T, configure func(*core.Config), sets ...*row.Set) *testServer {
+	t.Helper()
 	store, err := sqlite.Open(t.TempDir())
 	must(t, err)
 	t.Cleanup(func() { must(t, store.Close()) })
@@ -48,9 +54,11 @@ func newTestServer(t *testing.T, sets ...*row.Set) *testServer {
 	root, err := seal.ParseRoot("the test", text)
 	must(t, err)
 	log := slog.New(slog.DiscardHandler)
+	config := core.Default()
+	configure(&config)
 	open := func() *core.Core {
 		c, err := core.Open(context.Background(), core.Options{
-			Store: store, Audit: audit.To(io.Discard), RootKey: root, Config: core.Default(),
+			Store: store, Audit: audit.To(io.Discard), RootKey: root, Config: config,
 			Now: time.Now, Rand: rand.Reader, Log: log,
 		})
 		must(t, err)
