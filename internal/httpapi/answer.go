@@ -17,6 +17,7 @@ var (
 	typeYAML   = []string{"application/x-yaml; charset=utf-8"}
 	typeDiff   = []string{"text/x-diff; charset=utf-8"}
 	typeXML    = []string{"application/xml; charset=utf-8"}
+	typeYAML   = []string{"application/yaml"} // RFC 9512
 	typeCSS    = []string{"text/css; charset=utf-8"}
 	typeBytes  = []string{"application/octet-stream"}
 	typeV2     = []string{v2Type}
