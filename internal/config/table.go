@@ -21,7 +21,7 @@ func table() []*Setting {
 			field:   func(c *Config) any { return &c.DataDir },
 			check: func(c *Config) error {
 				if c.DataDir == "" {
-					return fmt.Errorf("there is no home directory to put the data into: name a directory")
+					return fmt.Errorf("there is no home directory to put the data into: name a directory with --data-dir or REKEY_DATA_DIR")
 				}
 				return nil
 			},

@@ -20,6 +20,7 @@ type Origin struct {
 	IP        netip.Addr // invalid for a local command
 	RequestID string
 	UserAgent string
+	Path      string // of the request, where records name it; nothing secret is in it
 }
 
 // Caller is a role that has proved who it is, and how.
@@ -28,7 +29,7 @@ type Caller struct {
 	Role      ident.ID
 	IssuedAt  time.Time // of the access token; zero if it says nothing, or for other proofs
 	proof     proof
-	keyDigest [32]byte // proof byKey: of the key that was shown
+	keyDigest [32]byte // proof byKey, byFactoryToken: of what was shown
 	password  []byte   // proof byPassword: the sealed hash that the password was checked against
 	operator  bool
 }
@@ -40,6 +41,7 @@ const (
 	byToken proof = iota
 	byKey
 	byPassword
+	byFactoryToken // Role is the host factory
 )
 
 // proven is the condition that what the caller has shown is still what counts, for

@@ -34,6 +34,8 @@ type Config struct {
 	APIKeyDefault   bool              // hosts without annotation authn/api-key get a key; else they are refused
 	SecretVersions  int               // versions kept of a value
 	PolicyVersions  int               // versions kept of a policy
+	EffectiveDepth  int               // most levels of an effective policy
+	EffectiveLimit  int               // most resources, annotations and permissions of an effective policy
 	UsersInRootOnly bool              // users may only be created in the root policy
 	Passwords       map[string]string // by user id: set whenever a policy that declares the user is loaded
 	CacheBytes      int               // most memory for sealed values; 0 for the default
@@ -47,6 +49,8 @@ func Default() Config {
 		APIKeyDefault:  true,
 		SecretVersions: 20,
 		PolicyVersions: 20,
+		EffectiveDepth: 64,
+		EffectiveLimit: 100_000,
 		CacheBytes:     64 << 20,
 	}
 }

@@ -33,6 +33,7 @@ type world struct {
 	between  func() // called once, before the store is asked for a sealed value or key
 	root     *seal.Root
 	now      time.Time
+	store    store.Store
 	close    func()
 	cached   core.Caller // the administrator, where authenticating would be in the way
 }
@@ -88,6 +89,7 @@ func (w *world) open() {
 	})
 	must(w.t, err)
 	opened := w.Core
+	w.store = st
 	w.close = func() {
 		must(w.t, opened.Close())
 		must(w.t, st.Close())

@@ -354,7 +354,7 @@ func (l *load) version(kept int, caller Caller, text []byte) {
 		v.ClientIP = caller.IP.String()
 	}
 	l.set.Add(row.Insert, v)
-	for i := 0; i <= len(l.loads)-kept; i++ {
+	for i := 0; i <= len(l.loads)-max(1, kept); i++ {
 		l.set.Add(row.Delete, row.PolicyVersion{Policy: l.policy.ID, Version: l.loads[i]})
 	}
 }

@@ -153,7 +153,7 @@ func (a *author) pick(fits func(ident.ID) bool) (ident.ID, bool) {
 	return "", false
 }
 
-func tagged(id ident.ID, path string) string {
+func reference(id ident.ID, path string) string {
 	if strings.TrimSpace(path) == "" {
 		return "!" + id.Kind()
 	}
@@ -176,7 +176,7 @@ func (a *author) anybody() (string, bool) {
 	if name, branch, in := strings.Cut(path, "@"); id.Kind() == "user" && in {
 		path = branch + "/" + name
 	}
-	return tagged(id, "/"+path), ok
+	return reference(id, "/"+path), ok
 }
 
 // inside refers to something in the loaded policy.
@@ -195,13 +195,13 @@ func (a *author) inside(fits func(ident.ID) bool) (string, bool) {
 			branch = strings.ReplaceAll(branch, "/", "-")
 		}
 		if branch == "" {
-			return tagged(id, path), true
+			return reference(id, path), true
 		}
 		if id.Kind() == "user" && strings.HasPrefix(path, branch+"-") {
-			return tagged(id, strings.TrimPrefix(path, branch+"-")), true
+			return reference(id, strings.TrimPrefix(path, branch+"-")), true
 		}
 		if rest, ok := strings.CutPrefix(path, branch+"/"); ok {
-			return tagged(id, rest), true
+			return reference(id, rest), true
 		}
 	}
 	return "", false

@@ -62,6 +62,8 @@ func (g *Graph) apply(c row.Change) error {
 		return g.applyPolicyVersion(c, r)
 	case row.HostFactoryToken:
 		return g.applyToken(c, r)
+	case row.Authenticator:
+		return g.applyAuthenticator(c, r)
 	}
 	return misfit(c, "unknown row")
 }
@@ -287,5 +289,14 @@ func (g *Graph) applyToken(c row.Change, r row.HostFactoryToken) error {
 	default:
 		return misfit(c, string(r.Factory))
 	}
+	return nil
+}
+
+func (g *Graph) applyAuthenticator(c row.Change, r row.Authenticator) error {
+	x := g.resources[r.Resource]
+	if x == nil || (x.Switch == nil) != (c.Op == row.Insert) {
+		return misfit(c, string(r.Resource))
+	}
+	x.Switch = kept(c.Op, &r)
 	return nil
 }

@@ -61,7 +61,8 @@ type Resource struct {
 	Secrets     []SecretVersion
 	Loads       []int // kept policy versions, oldest first
 	Tokens      []*FactoryToken
-	Serial      uint64 // distinguishes a resource from an earlier one of the same id
+	Switch      *row.Authenticator // nil: nobody has enabled or disabled it
+	Serial      uint64             // distinguishes a resource from an earlier one of the same id
 
 	ownedAt  int32
 	policyAt int32

@@ -11,8 +11,8 @@ type Op uint8
 // is deleted to make room may be gone already.
 //
 // Deleting an Account takes its signing keys along; deleting a Role its APIKey,
-// Password and Restriction; deleting a Resource its Secrets, PolicyVersions and
-// HostFactoryTokens. Everything else that must go is a change of its own.
+// Password and Restriction; deleting a Resource its Secrets, PolicyVersions,
+// HostFactoryTokens and Authenticator. Everything else that must go is a change of its own.
 const (
 	Insert Op = iota + 1
 	Update

@@ -38,6 +38,7 @@ func Open(ctx context.Context, cfg config.Config, auditOut io.Writer, log *slog.
 	if err != nil {
 		return nil, err
 	}
+	warnOfReaders(&cfg, log)
 	records, err := openAudit(cfg.Audit, auditOut)
 	if err != nil {
 		return nil, err

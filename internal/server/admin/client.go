@@ -78,6 +78,10 @@ func call[Out, In any](ctx context.Context, c *Client, path string, in In) (out 
 	switch {
 	case response.StatusCode == http.StatusOK:
 		err = json.Unmarshal(answer, &out)
+	case response.StatusCode == http.StatusForbidden: // OnlyOperator's
+		e := fault.New(fault.Forbidden, "the server refuses to be administered by this user")
+		e.Advice = "run the command as the user whom the server runs as, or as root"
+		return out, e
 	case json.Unmarshal(answer, &refused) == nil && refused.Message != "":
 		return out, &fault.Error{Kind: refused.Kind, Message: refused.Message, Advice: refused.Advice, Line: refused.Line, Column: refused.Column}
 	default:

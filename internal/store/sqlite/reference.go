@@ -75,6 +75,8 @@ func (s *Store) findDangling(change row.Change) (refused, err error) {
 		parents = []reference{{"resource", string(r.Policy)}}
 	case row.HostFactoryToken:
 		parents = []reference{{"resource", string(r.Factory)}}
+	case row.Authenticator:
+		parents = []reference{{"resource", string(r.Resource)}}
 	}
 	if change.Op == row.Delete {
 		exists := map[bool]string{true: roleExistsSQL, false: resourceExistsSQL}
@@ -137,6 +139,8 @@ func describe(r row.Row) string {
 		return fmt.Sprintf("version %d of %s", r.Version, r.Policy)
 	case row.HostFactoryToken:
 		return fmt.Sprintf("token %x of %s", r.Digest[:4], r.Factory)
+	case row.Authenticator:
+		return "authenticator " + string(r.Resource)
 	}
 	return fmt.Sprintf("row of type %T", r)
 }

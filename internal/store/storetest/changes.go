@@ -26,7 +26,8 @@ func cascades(f *fixture) {
 
 	thing := row.Resource{ID: "acme:policy:gone", Owner: admin}
 	f.must(inserts(thing, row.Secret{Resource: thing.ID, Version: 1}, row.Secret{Resource: thing.ID, Version: 2},
-		row.PolicyVersion{Policy: thing.ID, Version: 1}, row.HostFactoryToken{Factory: thing.ID}))
+		row.PolicyVersion{Policy: thing.ID, Version: 1}, row.HostFactoryToken{Factory: thing.ID},
+		row.Authenticator{Resource: thing.ID}))
 	f.must(deletes(thing))
 	f.same(f.load(), before)
 
@@ -77,6 +78,7 @@ func references(f *fixture) {
 		row.Secret{Resource: none, Version: 1},
 		row.PolicyVersion{Policy: none, Version: 1},
 		row.HostFactoryToken{Factory: none},
+		row.Authenticator{Resource: none},
 	} {
 		f.refused(inserts(r), none)
 	}

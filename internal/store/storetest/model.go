@@ -45,6 +45,8 @@ func key(r row.Row) string {
 		return join("l", r.Policy, fmt.Sprintf("%09d", r.Version))
 	case row.HostFactoryToken:
 		return join("m", fmt.Sprintf("%x", r.Digest))
+	case row.Authenticator:
+		return join("n", r.Resource)
 	}
 	panic(fmt.Sprintf("no key for %T", r))
 }
@@ -82,6 +84,8 @@ func parents(r row.Row) (keys []string, cascade bool) {
 		return []string{join("d", r.Policy)}, true
 	case row.HostFactoryToken:
 		return []string{join("d", r.Factory)}, true
+	case row.Authenticator:
+		return []string{join("d", r.Resource)}, true
 	}
 	return nil, false
 }
@@ -217,7 +221,7 @@ func (g generator) row() row.Row {
 	role, resource, policy := g.id("user"), g.id("variable"), g.id("policy")
 	blob := []byte{byte(g.Intn(3)), byte(g.Intn(256))}
 	at := time.UnixMilli(int64(1 + g.Intn(1e12))).UTC()
-	switch g.Intn(16) {
+	switch g.Intn(17) {
 	case 0:
 		return row.Account{Name: string(rune('a' + g.Intn(2))), CreatedAt: at}
 	case 1:
@@ -242,6 +246,8 @@ func (g generator) row() row.Row {
 		return row.PolicyVersion{Policy: resource, Version: 1 + g.Intn(3), Role: role, CreatedAt: at}
 	case 14:
 		return row.HostFactoryToken{Digest: [32]byte{blob[0]}, Factory: resource, Sealed: blob, ExpiresAt: at}
+	case 15:
+		return row.Authenticator{Resource: resource, Enabled: g.Intn(2) == 0}
 	}
 	return row.Secret{Resource: resource, Version: 1 + g.Intn(4), Sealed: blob, CreatedAt: at, ExpiresAt: at}
 }

@@ -62,6 +62,7 @@ func everyType() [][2]row.Row {
 			row.PolicyVersion{Policy: policy, Version: 1, Role: admin, CreatedAt: later, SHA256: "cd", Text: "- !user b"}},
 		{row.HostFactoryToken{Digest: [32]byte{9}, Factory: factory, Sealed: []byte{12}, Networks: networks, ExpiresAt: later},
 			row.HostFactoryToken{Digest: [32]byte{9}, Factory: factory, Sealed: []byte{13}, ExpiresAt: now}},
+		{row.Authenticator{Resource: variable, Enabled: true}, row.Authenticator{Resource: variable}},
 	}
 }
 
@@ -122,6 +123,7 @@ func loadOrder(f *fixture) {
 		row.Secret{Resource: "a:variable:a", Version: 2}, row.Secret{Resource: "a:variable:a", Version: 10},
 		row.PolicyVersion{Policy: "a:variable:a", Version: 9}, row.PolicyVersion{Policy: "a:variable:a", Version: 10},
 		row.HostFactoryToken{Digest: [32]byte{1}, Factory: "a:variable:a", Sealed: []byte{1}},
+		row.Authenticator{Resource: "a:variable:a", Enabled: true}, row.Authenticator{Resource: "a:variable:a/b"},
 	}
 	reversed := slices.Clone(want)
 	slices.Reverse(reversed)

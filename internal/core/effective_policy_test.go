@@ -1,0 +1,137 @@
+package core_test
+
+import (
+	"testing"
+
+	"rekey/internal/core"
+	"rekey/internal/ident"
+	"rekey/internal/policy"
+)
+
+func (w *world) effective(id string) *policy.Effective {
+	w.t.Helper()
+	e, err := w.EffectivePolicy(ctx, w.admin(), ident.New("acme", "policy", id), core.EffectiveQuery{})
+	must(w.t, err)
+	return e
+}
+
+const branched = `
+- !user alice
+- !group ops
+- !policy
+  id: foo
+  owner: !group ops
+  annotations: {description: "the foo: branch", count: "12"}
+  body:
+  - !user
+    id: bob
+    restricted_to: [10.0.0.0/24, 1.2.3.4]
+    uidnumber: 1208
+    public_keys: [ssh-ed25519 AAAA bob@laptop]
+  - !variable v
+  - !variable {id: w, kind: password, mime_type: text/plain, owner: !user bob, annotations: {a: "yes", b: ""}}
+  - !layer l
+  - !group l
+  - !host-factory {id: hf, layers: [!layer l]}
+  - !policy
+    id: bar
+    body:
+    - !host h
+    - !host sub/h2
+    - !webservice ws
+    - !resource {kind: configuration, id: c}
+    - !role {kind: team, id: t}
+  - !grant {role: !group l, members: [!user bob, !user /alice, !member {role: !group /ops, admin: true}]}
+  - !grant {role: !layer l, member: !host bar/h}
+  - !grant {role: !role {kind: team, id: bar/t}, member: !host bar/h}
+  - !permit {role: !group l, privileges: [read, execute], resource: !variable v}
+  - !permit {role: !user /alice, privilege: read, resource: !variable v}
+- !permit {role: !user alice, privilege: update, resource: !policy foo}
+- !variable foo/late
+`
+
+const branchedYAML = `---
+- !policy
+  id: foo
+  owner: !group /ops
+  annotations:
+    count: "12"
+    description: 'the foo: branch'
+  body:
+  - !user
+    id: bob
+    annotations:
+      conjur/uidnumber: "1208"
+    restricted_to: [10.0.0.0/24, 1.2.3.4/32]
+    public_keys:
+    - ssh-ed25519 AAAA bob@laptop
+  - !policy
+    id: bar
+    body:
+    - !webservice ws
+    - !host h
+    - !host sub/h2
+    - !resource
+      id: c
+      kind: configuration
+    - !role
+      id: t
+      kind: team
+    - !grant
+      role: !role
+        kind: team
+        id: t
+      members:
+      - !host /foo/bar/h
+  - !variable
+    id: late
+    owner: !user /admin
+  - !variable v
+  - !variable
+    id: w
+    owner: !user /foo/bob
+    kind: password
+    mime_type: text/plain
+    annotations:
+      a: "yes"
+      b: ""
+  - !layer l
+  - !host-factory
+    id: hf
+    layers: [!layer l]
+  - !group l
+  - !grant
+    role: !group l
+    members:
+    - !member
+      role: !group /ops
+      admin: true
+    - !user /alice
+    - !user /foo/bob
+  - !grant
+    role: !layer l
+    members:
+    - !host /foo/bar/h
+  - !permit
+    role: !group l
+    privileges: [execute, read]
+    resource: !variable v
+  - !permit
+    role: !user /alice
+    privileges: [read]
+    resource: !variable v
+- !permit
+  role: !user /alice
+  privileges: [update]
+  resource: !policy foo
+`
+
+func TestAPolicyReadsAsTheStatementsThatMakeIt(t *testing.T) {
+	w := newWorld(t)
+	w.load(policy.Add, "root", branched)
+	text, err := w.effective("foo").YAML()
+	must(t, err)
+	if string(text) != branchedYAML {
+		t.Errorf("got:\n%s", text)
+	}
+}
