@@ -135,3 +135,68 @@ func TestAPolicyReadsAsTheStatementsThatMakeIt(t *testing.T) {
 		t.Errorf("got:\n%s", text)
 	}
 }
+
+func TestWhatAPolicyCannotSayStandsInAComment(t *testing.T) {
+	w := newWorld(t)
+	w.load(policy.Add, "root", "- !resource {kind: a, id: x}\n")
+	w.load(policy.Add, "root", "- !resource {kind: b, id: x}\n- !host ../h\n- !group g\n")
+	must(t, w.AddMember(ctx, w.admin(), "acme:group:g", "acme:host:../h"))
+	text, err := w.effective("root").YAML()
+	must(t, err)
+	const want = `# A policy cannot say this, so it is left out:
+#   acme:b:x: a document has one !resource of an id, of whatever kind
+#   membership of acme:host:../h in acme:group:g
+---
+- !user admin
+- !host ../h
+- !group g
+- !resource
+  id: x
+  kind: a
+`
+	if string(text) != want {
+		t.Errorf("got:\n%s", text)
+	}
+}
+
+func TestUsersStandInTheirPolicy(t *testing.T) {
+	w := newWorld(t)
+	w.load(policy.Add, "root", `
+- !policy {id: a, body: [!user own, !policy {id: b, body: [!user deep]}]}
+- !user by-admin@a
+- !group ops
+- !policy {id: a-b, body: [!group g]}
+- !user {id: by-ops@a-b, owner: !group ops}
+- !user {id: nowhere@z, owner: !group ops}
+`)
+	w.load(policy.Add, "a-b", "- !user other\n")
+	text, err := w.effective("root").YAML()
+	must(t, err)
+	const want = `---
+- !user admin
+- !user by-admin@a
+- !user
+  id: nowhere@z
+  owner: !group /ops
+- !policy
+  id: a
+  body:
+  - !user own
+  - !policy
+    id: b
+    body:
+    - !user deep
+- !policy
+  id: a-b
+  body:
+  - !user
+    id: by-ops
+    owner: !group /ops
+  - !user other
+  - !group g
+- !group ops
+`
+	if string(text) != want {
+		t.Errorf("got:\n%s", text)
+	}
+}
