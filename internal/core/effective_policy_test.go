@@ -6,6 +6,7 @@ import (
 	"rekey/internal/core"
 	"rekey/internal/ident"
 	"rekey/internal/policy"
+	"rekey/internal/secret"
 )
 
 func (w *world) effective(id string) *policy.Effective {
@@ -195,6 +196,44 @@ func TestUsersStandInTheirPolicy(t *testing.T) {
   - !user other
   - !group g
 - !group ops
+`
+	if string(text) != want {
+		t.Errorf("got:\n%s", text)
+	}
+}
+
+func TestPublicKeysThatAUsersLinesCannotSay(t *testing.T) {
+	w := newWorld(t)
+	w.load(policy.Add, "root", `
+- !user {id: bob, public_keys: [ssh-rsa AAAA laptop]}
+- !resource {kind: user, id: thing}
+- !resource {kind: public_key, id: user/thing/key}
+- !resource {kind: public_key, id: user/bob/empty}
+- !resource {kind: public_key, id: user/bob/other}
+`)
+	for _, id := range []ident.ID{"acme:public_key:user/thing/key", "acme:public_key:user/bob/other"} {
+		must(t, w.SetSecret(ctx, w.admin(), id, secret.FromString("ssh-rsa BBBB renamed")))
+	}
+	text, err := w.effective("root").YAML()
+	must(t, err)
+	const want = `---
+- !user admin
+- !user
+  id: bob
+  public_keys:
+  - ssh-rsa AAAA laptop
+- !resource
+  id: user/bob/empty
+  kind: public_key
+- !resource
+  id: user/bob/other
+  kind: public_key
+- !resource
+  id: user/thing/key
+  kind: public_key
+- !resource
+  id: thing
+  kind: user
 `
 	if string(text) != want {
 		t.Errorf("got:\n%s", text)
