@@ -8,7 +8,7 @@
 // beyond the limit of its route; and that no answer that carries a secret, an API key
 // or a token may be cached. It decides nothing about who may do what: core does.
 //
-// It imports core and the rooms below it.
+// It imports core, the rooms below it, and the description of itself that it serves.
 package httpapi
 
 import (

@@ -39,6 +39,7 @@ var routes = []route{
 	{"GET", "/", none, noBody, (*api).status},
 	{"GET", "/heartbeat", none, noBody, (*api).beat},
 	{"GET", "/css/status-page.css", none, noBody, (*api).styleSheet},
+	{"GET", "/openapi.yaml", none, noBody, (*api).description},
 	{"GET", "/whoami", token, noBody, (*api).whoAmI},
 
 	{"GET", "/accounts", token, noBody, (*api).listAccounts},
