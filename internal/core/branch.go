@@ -289,26 +289,15 @@ func (c *Core) deleteBranch(ctx context.Context, caller Caller, account, path st
 // mayDelete wants update on everything that would go along with some records, except
 // users, who are not in branches.
 func (c *Core) mayDelete(caller Caller, records []ident.ID) error {
-	trial := c.graph.Begin()
-	for _, id := range records {
-		trial.DeleteRecord(id)
-	}
-	gone := trial.Changes()
-	trial.Rollback()
-	var resources []ident.ID
-	for _, change := range gone {
-		if x, ok := change.Row.(row.Resource); ok {
-			resources = append(resources, x.ID)
-		}
+	resources, err := c.goesAlong(records)
+	if err != nil {
+		return err
 	}
 	// The deepest one that the caller may not change is the one to be named.
 	slices.SortFunc(resources, func(a, b ident.ID) int {
 		return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b))
 	})
 	for _, id := range resources {
-		if account := id.Account(); id == rootPolicy(account) || id == admin(account) {
-			return fault.New(fault.Invalid, "'%s' would be deleted along with what owns it: give it another owner first", id)
-		}
 		if id.Kind() == "user" {
 			continue
 		}
@@ -317,4 +306,25 @@ func (c *Core) mayDelete(caller Caller, records []ident.ID) error {
 		}
 	}
 	return nil
+}
+
+// goesAlong lists the resources that would be deleted with some records, these
+// included. What holds an account together must not be among them.
+func (c *Core) goesAlong(records []ident.ID) (resources []ident.ID, err error) {
+	trial := c.graph.Begin()
+	defer trial.Rollback()
+	for _, id := range records {
+		trial.DeleteRecord(id)
+	}
+	for _, change := range trial.Changes() {
+		x, ok := change.Row.(row.Resource)
+		if !ok {
+			continue
+		}
+		if account := x.ID.Account(); x.ID == rootPolicy(account) || x.ID == admin(account) {
+			return nil, fault.New(fault.Invalid, "'%s' would be deleted along with what owns it: give it another owner first", x.ID)
+		}
+		resources = append(resources, x.ID)
+	}
+	return resources, nil
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -466,4 +467,13 @@ func TestGoClientFromTheEnvironment(t *testing.T) {
 	t.Setenv("CONJUR_AUTHN_TOKEN_FILE", file)
 	got, err = read()
 	check(t, "by token file", got, err, "from the environment")
+}
+
+// refusedWith wants an error of the client with one of some statuses.
+func refusedWith(t *testing.T, err error, statuses ...int) {
+	t.Helper()
+	var known *response.ConjurError
+	if !errors.As(err, &known) || !slices.Contains(statuses, known.Code) {
+		t.Errorf("got error %v, want one of %v", err, statuses)
+	}
 }

@@ -133,9 +133,7 @@ func TestStormOfBadRequests(t *testing.T) {
 	close(shots)
 	group.Wait()
 
-	if after := admin.listing(t); after != before {
-		t.Errorf("something has changed: before\n%s\nafter\n%s", before, after)
-	}
+	unchanged(t, before, admin.listing(t))
 	now, most := s.memory(t)
 	t.Logf("%d requests; the server has %d MB in memory, at most %d MB", count, now>>20, most>>20)
 	if most > stormMemory {

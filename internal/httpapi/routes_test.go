@@ -22,7 +22,8 @@ func TestPathsWithoutToken(t *testing.T) {
 		"POST /authn/:account/:id/authenticate", "POST /authn/:service/:account/:id/authenticate",
 		"POST /:authenticator/:account/:id/authenticate", "POST /:authenticator/:service/:account/:id/authenticate",
 		"PUT /authn/:account/password", "PUT /:authenticator/:account/api_key", "GET /:authenticator/:account/api_key",
-		"GET /public_keys/:account/:key_kind/*id", "POST /host_factories/hosts",
+		"PATCH /:authenticator/:account", "PATCH /:authenticator/:service/:account",
+		"GET /public_keys/:account/:key_kind/*id", "GET /authenticators", "POST /host_factories/hosts",
 	}
 	if !slices.Equal(open, want) {
 		t.Errorf("open paths:\ngot  %q\nwant %q", open, want)
