@@ -56,7 +56,7 @@ func (a *api) styleSheet(e *exchange) error {
 
 // description answers with the OpenAPI document of this table of routes.
 func (a *api) description(e *exchange) error {
-	return e.answer(http.StatusOK, typeYAML, openapi.Document)
+	return e.answer(http.StatusOK, typeOpenAPI, openapi.Document)
 }
 
 // whoAmI tells a client what the server makes of its request.
