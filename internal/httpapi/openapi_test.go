@@ -243,6 +243,9 @@ func TestNotModified(t *testing.T) {
 	keys := s.load("- !group ops\n- !user alice\n- !variable db")
 	targets := map[string]string{
 		"/:authenticator/:account/api_key":                       "/authn/acme/api_key",
+		"/policies/:account/policy/*id":                          "/policies/acme/policy/root",
+		"/policies/:account/policy/*id?version":                  "/policies/acme/policy/root?version=1",
+		"/policies/:account/policy/*id?diff":                     "/policies/acme/policy/root?diff=1..1",
 		"/public_keys/:account/:key_kind/*id":                    "/public_keys/acme/user/alice",
 		"/resources/:account/:resource_kind/*id?permitted_roles": "/resources/acme/variable/db?permitted_roles&privilege=read",
 		"/resources/:account":                                    "/resources/acme",
