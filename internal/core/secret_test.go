@@ -132,6 +132,50 @@ func TestARecreatedVariableHasNoOldValue(t *testing.T) {
 	}
 }
 
+// Given a variable is deleted and created again just while a value of the first one is
+// read, then the reader does not get what it was never allowed to see.
+func TestAVariableIsRecreatedWhileItIsRead(t *testing.T) {
+	w := newWorld(t)
+	web := w.as("host/app/web", w.load(core.Add, "root", app)["acme:host:app/web"])
+	admin := w.admin()
+	w.set(admin, "app/password", "old")
+	w.reopen() // nothing is cached
+	w.between = func() {
+		for _, text := range []string{"- !delete {record: !variable app/password}", "- !variable app/password"} {
+			_, err := w.tryLoad(admin, core.Modify, "root", text)
+			must(t, err)
+		}
+		w.set(admin, "app/password", "new")
+	}
+	if got, code := w.get(web, "app/password", 0); code != 404 {
+		t.Errorf("read %q, %d", got, code)
+	}
+	if got, _ := w.get(admin, "app/password", 0); got != "new" {
+		t.Errorf("the new variable has %q", got)
+	}
+}
+
+// Values that are set one after the other while a batch is read are not mixed.
+func TestABatchIsOfOneMoment(t *testing.T) {
+	w := newWorld(t)
+	w.load(core.Add, "root", "- !variable user\n- !variable password")
+	admin := w.admin()
+	for _, id := range []string{"user", "password"} {
+		w.set(admin, id, "old")
+	}
+	w.reopen()
+	w.between = func() {
+		for _, id := range []string{"user", "password"} {
+			w.set(admin, id, "new")
+		}
+	}
+	values, err := w.Secrets(ctx, admin, []ident.ID{"acme:variable:user", "acme:variable:password"})
+	must(t, err)
+	if a, b := values[0].Value.RevealString(), values[1].Value.RevealString(); a != "old" || b != "old" {
+		t.Errorf("got %s and %s", a, b)
+	}
+}
+
 func TestABatchIsAllOrNothing(t *testing.T) {
 	w := newWorld(t)
 	web := w.as("host/app/web", w.load(core.Add, "root", app)["acme:host:app/web"])

@@ -6,9 +6,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"rekey/internal/core"
 	"rekey/internal/fault"
+	"rekey/internal/ident"
 	"rekey/internal/policy"
 	"rekey/internal/secret"
 )
@@ -82,6 +84,26 @@ func TestHostsOutliveARestartWithTheirKeysAndTokensWithTheirFactory(t *testing.T
 	}
 	if _, err := w.Resource(ctx, w.admin(), "acme:host:h1"); !fault.Is(err, fault.NotFound) {
 		t.Errorf("the host outlived its owner: %v", err)
+	}
+}
+
+func TestATokenExpiresAndIsForgottenWhenNewOnesAreMade(t *testing.T) {
+	w := newWorld(t)
+	w.load(policy.Add, "root", factories)
+	hf := ident.ID("acme:host_factory:app/hf")
+	made, err := w.CreateFactoryTokens(ctx, w.admin(), core.FactoryTokens{Factory: hf, Expiration: w.now.Add(time.Minute).Format(time.RFC3339)})
+	must(t, err)
+	_, err = w.FactoryCaller(ctx, here, made[0].Token)
+	must(t, err)
+	w.now = w.now.Add(time.Minute)
+	if _, err := w.FactoryCaller(ctx, here, made[0].Token); !fault.Is(err, fault.Unauthenticated) {
+		t.Error(err)
+	}
+	w.factoryToken()
+	shown, err := w.Resource(ctx, w.admin(), hf)
+	must(t, err)
+	if len(shown.Tokens) != 1 || shown.Tokens[0].Token.Equal(made[0].Token) {
+		t.Errorf("%d tokens are left", len(shown.Tokens))
 	}
 }
 

@@ -185,10 +185,11 @@ func (e *Effective) isUsersKey(x *rbac.Resource) bool {
 // one is said by a resource of its own, which can stand at the top only.
 func (e *Effective) collectKeys(user *rbac.Resource) {
 	e.g.Ascend(string(ident.New(e.account, "public_key", "user/"+user.ID.Identifier()+"/")), func(x *rbac.Resource) bool {
-		if x.Latest() > 0 {
+		said := x.Latest() > 0 && e.users[user.ID] != nil
+		if said {
 			e.Keys = append(e.Keys, x.ID)
 		}
-		alone := x.Latest() == 0 || len(x.Annotations)+len(x.Permissions) > 0 || x.Owner != user.Owner
+		alone := !said || len(x.Annotations)+len(x.Permissions) > 0 || x.Owner != user.Owner
 		if e.base != "" {
 			if alone {
 				e.leaveOut("%s", x.ID)
