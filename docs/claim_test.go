@@ -25,7 +25,9 @@ func (w *world) claim(claim string, got answer) (is, want string) {
 	words := strings.Fields(claim)
 	if len(words) == 4 && (words[1] == "can" || words[1] == "cannot") {
 		var roles []string
-		w.get(words[3]+"?permitted_roles&privilege="+words[2], &roles)
+		if !w.get(words[3]+"?permitted_roles&privilege="+words[2], &roles) {
+			return "there is no " + words[3], ""
+		}
 		return yes(slices.Contains(roles, "acme:"+words[0])), yes(words[1] == "can")
 	}
 	for _, known := range []struct {
