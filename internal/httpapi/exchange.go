@@ -47,6 +47,17 @@ const (
 // it will be needed.
 func (e *exchange) isLarge() bool { return e.r.ContentLength < 0 || e.r.ContentLength > smallBody }
 
+// admit asks, where the body is large, whether the request would be refused without it.
+func (e *exchange) admit(may func() error) error {
+	switch {
+	case e.r.ContentLength > e.limit:
+		return e.tooLarge()
+	case e.isLarge():
+		return may()
+	}
+	return nil
+}
+
 // body reads the request's body, at most as many bytes as its route allows.
 func (e *exchange) body() ([]byte, error) {
 	declared := e.r.ContentLength

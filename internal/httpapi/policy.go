@@ -15,10 +15,8 @@ func (a *api) replacePolicy(e *exchange) error { return a.loadPolicy(e, core.Rep
 // loadPolicy loads the body as policy text, whatever content type it claims.
 func (a *api) loadPolicy(e *exchange, mode core.Mode) error {
 	policy := ident.New(e.path[account], "policy", e.path[id])
-	if e.isLarge() {
-		if err := a.core.MayLoadPolicy(e.caller, policy, mode); err != nil {
-			return err
-		}
+	if err := e.admit(func() error { return a.core.MayLoadPolicy(e.caller, policy, mode) }); err != nil {
+		return err
 	}
 	text, err := e.body()
 	if err != nil {
