@@ -1,5 +1,7 @@
 package audit
 
+import "rekey/internal/ident"
+
 // Operation is what somebody does to a branch, a membership, an authenticator and the
 // like, which are resources of the second version of the protocol.
 type Operation string
@@ -36,5 +38,14 @@ func (o Origin) Operated(kind string, operation Operation, named, path, body str
 	verbs := operationVerbs[operation]
 	r := o.event(kind, string(operation), []Pair{{"edge", ""}}, o.by("successfully "+verbs[0], "failed to "+verbs[1], object), err)
 	r.Severity = Notice
+	return r
+}
+
+// AuthenticatorSwitch is an authenticator being enabled or disabled.
+func (o Origin) AuthenticatorSwitch(authenticator string, service ident.ID, err error) *Record {
+	// Without a blank in the text of success, which is what log rules know.
+	r := o.event(msgAuthn, "update-authenticator-configuration", []Pair{{"role", string(o.Role)}},
+		o.by("successfully updated authenticator configuration"+authenticator+" service", "failed to update authenticator configuration "+authenticator+" service", " "+string(service)), err)
+	r.Auth = append(r.Auth, Pair{"authenticator", authenticator}, Pair{"service", string(service)})
 	return r
 }

@@ -1,9 +1,7 @@
 package core
 
 import (
-	"cmp"
 	"context"
-	"slices"
 	"strings"
 
 	"rekey/internal/audit"
@@ -247,74 +245,4 @@ func (c *Core) updateBranch(ctx context.Context, caller Caller, account, path st
 		return nil
 	})
 	return updated, changes, err
-}
-
-// DeleteBranch removes a branch with everything beneath it, and what goes with that:
-// what is owned by a role in it and what was declared by loading a policy in it. The
-// caller needs update on all of that, except users.
-func (c *Core) DeleteBranch(ctx context.Context, caller Caller, account, path string) error {
-	path = branchPath(path)
-	changes, err := c.deleteBranch(ctx, caller, account, path)
-	return c.operated(caller, operation{"branch", audit.Revoke, "branch " + path, nil}, changes, err)
-}
-
-func (c *Core) deleteBranch(ctx context.Context, caller Caller, account, path string) ([]row.Change, error) {
-	id := ident.New(account, "policy", path)
-	return c.restructure(ctx, func(tx *rbac.Tx) error {
-		if _, _, err := c.visible(caller, id); err != nil {
-			return hides(err, ident.New(account, "branch", path))
-		}
-		if id == rootPolicy(account) {
-			return fault.New(fault.Invalid, "The root branch holds the account together and cannot be deleted: delete the account instead")
-		}
-		var beneath []ident.ID
-		for _, kind := range c.graph.Kinds(account) {
-			if kind != "user" {
-				c.graph.Ascend(string(ident.New(account, kind, path+"/")), func(x *rbac.Resource) bool {
-					beneath = append(beneath, x.ID)
-					return true
-				})
-			}
-		}
-		if err := c.mayDelete(caller, append(beneath, id)); err != nil {
-			return err
-		}
-		for _, each := range append(beneath, id) {
-			tx.DeleteRecord(each)
-		}
-		return nil
-	})
-}
-
-// mayDelete wants update on everything that would go along with some records, except
-// users, who are not in branches.
-func (c *Core) mayDelete(caller Caller, records []ident.ID) error {
-	trial := c.graph.Begin()
-	for _, id := range records {
-		trial.DeleteRecord(id)
-	}
-	gone := trial.Changes()
-	trial.Rollback()
-	var resources []ident.ID
-	for _, change := range gone {
-		if x, ok := change.Row.(row.Resource); ok {
-			resources = append(resources, x.ID)
-		}
-	}
-	// The deepest one that the caller may not change is the one to be named.
-	slices.SortFunc(resources, func(a, b ident.ID) int {
-		return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b))
-	})
-	for _, id := range resources {
-		if account := id.Account(); id == rootPolicy(account) || id == admin(account) {
-			return fault.New(fault.Invalid, "'%s' would be deleted along with what owns it: give it another owner first", id)
-		}
-		if id.Kind() == "user" {
-			continue
-		}
-		if _, err := c.permitted(caller, "update", id); err != nil {
-			return hides(err, id)
-		}
-	}
-	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"rekey/internal/core"
 	"rekey/internal/ident"
 	"rekey/internal/policy"
+	"rekey/internal/secret"
 )
 
 func (w *world) effective(id string) *policy.Effective {
@@ -132,6 +133,109 @@ func TestAPolicyReadsAsTheStatementsThatMakeIt(t *testing.T) {
 	text, err := w.effective("foo").YAML()
 	must(t, err)
 	if string(text) != branchedYAML {
+		t.Errorf("got:\n%s", text)
+	}
+}
+
+func TestWhatAPolicyCannotSayStandsInAComment(t *testing.T) {
+	w := newWorld(t)
+	w.load(policy.Add, "root", "- !resource {kind: a, id: x}\n")
+	w.load(policy.Add, "root", "- !resource {kind: b, id: x}\n- !host ../h\n- !group g\n")
+	must(t, w.AddMember(ctx, w.admin(), "acme:group:g", "acme:host:../h"))
+	text, err := w.effective("root").YAML()
+	must(t, err)
+	const want = `# A policy cannot say this, so it is left out:
+#   acme:b:x: a document has one !resource of an id, of whatever kind
+#   membership of acme:host:../h in acme:group:g
+---
+- !user admin
+- !host ../h
+- !group g
+- !resource
+  id: x
+  kind: a
+`
+	if string(text) != want {
+		t.Errorf("got:\n%s", text)
+	}
+}
+
+func TestUsersStandInTheirPolicy(t *testing.T) {
+	w := newWorld(t)
+	w.load(policy.Add, "root", `
+- !policy {id: a, body: [!user own, !policy {id: b, body: [!user deep]}]}
+- !user by-admin@a
+- !group ops
+- !policy {id: a-b, body: [!group g]}
+- !user {id: by-ops@a-b, owner: !group ops}
+- !user {id: nowhere@z, owner: !group ops}
+`)
+	w.load(policy.Add, "a-b", "- !user other\n")
+	text, err := w.effective("root").YAML()
+	must(t, err)
+	const want = `---
+- !user admin
+- !user by-admin@a
+- !user
+  id: nowhere@z
+  owner: !group /ops
+- !policy
+  id: a
+  body:
+  - !user own
+  - !policy
+    id: b
+    body:
+    - !user deep
+- !policy
+  id: a-b
+  body:
+  - !user
+    id: by-ops
+    owner: !group /ops
+  - !user other
+  - !group g
+- !group ops
+`
+	if string(text) != want {
+		t.Errorf("got:\n%s", text)
+	}
+}
+
+func TestPublicKeysThatAUsersLinesCannotSay(t *testing.T) {
+	w := newWorld(t)
+	w.load(policy.Add, "root", `
+- !user {id: bob, public_keys: [ssh-rsa AAAA laptop]}
+- !resource {kind: user, id: thing}
+- !resource {kind: public_key, id: user/thing/key}
+- !resource {kind: public_key, id: user/bob/empty}
+- !resource {kind: public_key, id: user/bob/other}
+`)
+	for _, id := range []ident.ID{"acme:public_key:user/thing/key", "acme:public_key:user/bob/other"} {
+		must(t, w.SetSecret(ctx, w.admin(), id, secret.FromString("ssh-rsa BBBB renamed")))
+	}
+	text, err := w.effective("root").YAML()
+	must(t, err)
+	const want = `---
+- !user admin
+- !user
+  id: bob
+  public_keys:
+  - ssh-rsa AAAA laptop
+- !resource
+  id: user/bob/empty
+  kind: public_key
+- !resource
+  id: user/bob/other
+  kind: public_key
+- !resource
+  id: user/thing/key
+  kind: public_key
+- !resource
+  id: thing
+  kind: user
+`
+	if string(text) != want {
 		t.Errorf("got:\n%s", text)
 	}
 }

@@ -108,7 +108,7 @@ func (a *author) statement() {
 	case 10:
 		a.line("!resource {kind: %s, id: %s%s}", a.pick("thing", "configuration", "group"), quote(a.name("c")), a.attributes())
 	case 11:
-		a.line("!role {kind: %s, id: %s}", a.pick("team", "variable", "user"), quote(a.name("t")))
+		a.line("!role {kind: %s, id: %s}", a.pick("team", "variable", "user"), quote(a.name(a.pick("t", "v"))))
 	case 12, 13, 14:
 		if a.depth < 4 {
 			a.line("!policy\n%[1]s  id: %[2]s%[3]s\n%[1]s  body:\n%[1]s  - []", strings.Repeat("  ", a.depth), quote(a.pick("p", "q", "p/q", "p-q", "a/b", "x y", "q")), "")

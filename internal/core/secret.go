@@ -78,16 +78,16 @@ func (c *Core) readable(caller Caller, id ident.ID, version int) (Value, valueKe
 // Secrets reads the newest values of several variables, in the order asked, as they
 // are at one moment: all of them or none.
 func (c *Core) Secrets(ctx context.Context, caller Caller, ids []ident.ID) ([]Value, error) {
-	values, keys, failed, err := c.allReadable(caller, ids)
-	records := make([]*audit.Record, len(ids))
-	for i := 0; i < len(ids) && err == nil; i++ {
-		if values[i].Value, err = c.open(ctx, ids[i], keys[i]); err != nil {
-			failed = ids[i]
-		}
-		records[i] = c.by(caller).Fetch(ids[i], 0, nil)
-	}
+	values, keys, refused, err := c.allReadable(caller, ids)
 	if err != nil {
-		return nil, c.decided(err, c.by(caller).Fetch(failed, 0, err))
+		return nil, c.decided(err, c.by(caller).Fetch(refused, 0, err))
+	}
+	records := make([]*audit.Record, len(ids))
+	for i, id := range ids {
+		if values[i].Value, err = c.open(ctx, id, keys[i]); err != nil {
+			return nil, c.decided(err, c.by(caller).Fetch(id, 0, err))
+		}
+		records[i] = c.by(caller).Fetch(id, 0, nil)
 	}
 	if err := c.record(records...); err != nil {
 		return nil, err
@@ -95,29 +95,38 @@ func (c *Core) Secrets(ctx context.Context, caller Caller, ids []ident.ID) ([]Va
 	return values, nil
 }
 
-// allReadable decides over several values at one moment, so that values which are set
-// together are read together. An error comes with the variable that it is about.
-func (c *Core) allReadable(caller Caller, ids []ident.ID) (values []Value, keys []valueKey, failed ident.ID, missing error) {
+// allReadable decides over a batch. A variable that is seen but may not be read weighs
+// more than one that is missing; refused is the first of the weightier ones.
+func (c *Core) allReadable(caller Caller, ids []ident.ID) (values []Value, keys []valueKey, refused ident.ID, err error) {
+	values, keys = make([]Value, len(ids)), make([]valueKey, len(ids))
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	values, keys = make([]Value, len(ids)), make([]valueKey, len(ids))
 	for i, id := range ids {
-		var err error
-		values[i], keys[i], err = c.readable(caller, id, 0)
+		var failed error
+		values[i], keys[i], failed = c.readable(caller, id, 0)
 		switch {
-		case err != nil && !fault.Is(err, fault.NotFound):
-			// A variable that is seen but may not be read weighs more.
-			return nil, nil, id, err
-		case err != nil && missing == nil:
-			failed, missing = id, err
+		case failed == nil:
+		case !fault.Is(failed, fault.NotFound):
+			return nil, nil, id, failed
+		case err == nil:
+			refused, err = id, failed
 		}
 	}
-	return values, keys, failed, missing
+	return values, keys, refused, err
 }
 
 // publicKey is the form of an SSH public key: algorithm, base64, then anything, on
 // one line.
 var publicKey = regexp.MustCompile(`\A(ssh-rsa|ssh-ed25519|(ssh-)?ecdsa-[a-z0-9-]+|sk-[a-z0-9-]+@openssh\.com) [A-Za-z0-9+/][^\n\r]*\z`)
+
+// MaySetSecret decides, before a value is read from the network, whether SetSecret
+// would be refused to the caller anyway. A refusal is audited as the write's.
+func (c *Core) MaySetSecret(caller Caller, id ident.ID) error {
+	if _, err := c.latest(caller, id); err != nil {
+		return c.decided(err, c.by(caller).Update(id, err))
+	}
+	return nil
+}
 
 // SetSecret stores a new version of a value. The value that it has already makes no
 // new version.

@@ -54,6 +54,7 @@ var parts = map[string]part{
 	":resource_kind": {slot: kind, fits: oneOf(resourceKinds)},
 	":value_kind":    {slot: kind, fits: oneOf([]string{"variable", "public_key"})},
 	":key_kind":      {slot: kind, fits: oneOf([]string{"user", "public_key"})},
+	":type":          {slot: kind},
 	":any_kind":      {slot: kind},
 	":id":            {slot: id},
 	"*id":            {slot: id, rest: true},

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"net/http"
+	"strings"
 
 	"rekey/internal/core"
 	"rekey/internal/ident"
@@ -11,8 +12,12 @@ import (
 // request's own body, which it has none of, is JSON. Accept does not matter.
 func (a *api) effectivePolicy(e *exchange) error {
 	policy := ident.New(e.path[account], "policy", e.path[id])
+	q := e.query
+	if strings.Contains(e.r.URL.RawQuery, ";") { // separates parameters here too
+		q, _ = parseQuery(nil, strings.ReplaceAll(e.r.URL.RawQuery, ";", "&")) // is legible, or this would not run
+	}
 	effective, err := a.core.EffectivePolicy(e.r.Context(), e.caller, policy, core.EffectiveQuery{
-		Depth: e.query.optional("depth"), Limit: e.query.optional("limit"),
+		Depth: q.optional("depth"), Limit: q.optional("limit"),
 	})
 	if err != nil {
 		return err

@@ -30,6 +30,7 @@ import (
 type testServer struct {
 	*testing.T
 	core     *core.Core
+	handler  http.Handler
 	url      *url.URL
 	http     *http.Client
 	adminKey string
@@ -75,11 +76,12 @@ func newTestServerWith(t *testing.T, configure func(*core.Config), sets ...*row.
 	t.Cleanup(func() { must(t, c.Close()) })
 
 	s := &testServer{T: t, core: c, adminKey: key.RevealString()}
-	server := httptest.NewServer(New(c, Options{
+	s.handler = documented(t, New(c, Options{
 		Log:            log,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
 		ListLimit:      1000,
 	}))
+	server := httptest.NewServer(s.handler)
 	t.Cleanup(server.Close)
 	s.url, err = url.Parse(server.URL)
 	must(t, err)

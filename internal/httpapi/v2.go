@@ -61,6 +61,11 @@ func (e *exchange) answerV2(status int, body []byte) error {
 	return e.answer(status, []string{header(e.r, "Accept")}, body)
 }
 
+// confideV2 does so with what may have secrets in it.
+func (e *exchange) confideV2(status int, body []byte) error {
+	return e.confide(status, []string{header(e.r, "Accept")}, body)
+}
+
 // members are those of a JSON object in a body.
 type members map[string]any
 
@@ -116,9 +121,11 @@ func (m members) require(names ...string) error {
 	return nil
 }
 
+func (m members) names() []string { return slices.Sorted(maps.Keys(m)) }
+
 // only refuses an object with other members.
 func (m members) only(names ...string) error {
-	return unexpected(slices.Sorted(maps.Keys(m)), names)
+	return unexpected(m.names(), names)
 }
 
 // only refuses a query with other parameters.
@@ -202,7 +209,7 @@ func (m members) annotations() (core.Annotations, error) {
 		return nil, err
 	}
 	var list core.Annotations
-	for _, name := range slices.Sorted(maps.Keys(object)) {
+	for _, name := range object.names() {
 		text, ok := object[name].(string)
 		if !ok {
 			return nil, fault.New(fault.Invalid, "%s should have string value but got %s", core.Humanised(name), shownJSON(object[name]))

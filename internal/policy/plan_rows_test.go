@@ -17,7 +17,7 @@ import (
 // the graph.
 type rows map[string]row.Row
 
-// keyOf tells one row from another; sorted keys are an order in which rows load.
+// rowKey tells one row from another; sorted keys are an order in which rows load.
 func rowKey(r row.Row) string {
 	switch r := r.(type) {
 	case row.Role:

@@ -1,6 +1,10 @@
 package policy
 
-import "rekey/internal/ident"
+import (
+	"slices"
+
+	"rekey/internal/ident"
+)
 
 // removeOthers deletes the rows that the policy declared and the document does not.
 // It comes after the creations, so that what has moved to another owner is not taken
@@ -71,7 +75,7 @@ func (p *planner) remove(removal Removal) error {
 			}
 		})
 	case Delete:
-		if p.isFoundation(s.Record.ID) {
+		if slices.Contains(p.foundations(), s.Record.ID) {
 			return p.refuseFoundation(s.Record)
 		}
 		p.tx.DeleteRecord(s.Record.ID)
@@ -79,8 +83,14 @@ func (p *planner) remove(removal Removal) error {
 	return nil
 }
 
-func (p *planner) isFoundation(id ident.ID) bool {
-	return id == ident.New(p.account, "user", "admin") || id == ident.New(p.account, "policy", "root")
+// foundations are what holds an account together. In the account that guards accounts
+// the guard and its owner are among them.
+func (p *planner) foundations() []ident.ID {
+	ids := []ident.ID{ident.New(p.account, "user", "admin"), ident.New(p.account, "policy", "root")}
+	if p.account == "!" {
+		ids = append(ids, "!:!:root", "!:webservice:accounts")
+	}
+	return ids
 }
 
 func (p *planner) refuseFoundation(ref Reference) error {
@@ -88,11 +98,11 @@ func (p *planner) refuseFoundation(ref Reference) error {
 		"'"+string(ref.ID)+"' holds the account together and cannot be deleted")
 }
 
-// keepsFoundations refuses a load that would take the administrator or the root
-// policy along with something else.
+// keepsFoundations refuses a load that would take one of them along with something
+// else.
 func (p *planner) keepsFoundations(r *Resolved) error {
-	for _, id := range [...]ident.ID{ident.New(p.account, "user", "admin"), ident.New(p.account, "policy", "root")} {
-		if p.g.Role(id) != nil && p.g.Resource(id) != nil {
+	for _, id := range p.foundations() {
+		if p.g.Role(id) != nil || p.g.Resource(id) != nil {
 			continue
 		}
 		for _, removal := range r.Removals {
