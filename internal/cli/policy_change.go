@@ -24,8 +24,9 @@ var changes = map[string]struct{ short, long string }{
 
 // changeFlags are the flags of all three.
 type changeFlags struct {
-	branch, file, keysTo string
-	dryRun, yes          bool
+	branch, file, keysTo    string
+	dryRun, yes             bool
+	olderReplace, olderEdit bool
 }
 
 func policyChangeCommand(mode string) *cobra.Command {
@@ -38,6 +39,9 @@ func policyChangeCommand(mode string) *cobra.Command {
 			"so only with --yes.",
 		Example: "  rekey policy " + mode + " -b root -f root.yml\n  rekey policy " + mode + " -b shop -f shop.yml --keys-to shop-keys.json",
 		Args: func(cmd *cobra.Command, args []string) error {
+			if (f.olderReplace || f.olderEdit) && len(args) == 2 {
+				f.branch, f.file, args = args[0], args[1], nil
+			}
 			if f.branch == "" || f.file == "" {
 				return errors.New("give the branch with -b and the file with -f, - for standard input")
 			}
@@ -48,7 +52,20 @@ func policyChangeCommand(mode string) *cobra.Command {
 	cmd.Flags().StringVar(&f.keysTo, "keys-to", "", "write the API keys to a new file for its user only, instead of printing them")
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "print what would change, as JSON, and change nothing")
 	cmd.Flags().BoolVar(&f.yes, "yes", false, "destroy values without asking")
+	if mode == "load" {
+		cmd.Flags().BoolVar(&f.olderReplace, "replace", false, "the same as rekey policy replace")
+		cmd.Flags().BoolVar(&f.olderEdit, "delete", false, "the same as rekey policy update")
+		cmd.MarkFlagsMutuallyExclusive("replace", "delete")
+		hide(cmd, "replace", "delete")
+	}
 	return newRemote(cmd, func(cmd *cobra.Command, s *client.Session, _ []string) error {
+		mode := mode
+		switch {
+		case f.olderReplace:
+			mode = "replace"
+		case f.olderEdit:
+			mode = "update"
+		}
 		branch, text, err := f.read(cmd, s)
 		if err != nil {
 			return err

@@ -15,7 +15,7 @@ import (
 )
 
 // LogIn proves a login by an API key, or by a password, which it trades for the key.
-// It returns the key, which has bought an access token once. It stores nothing.
+// It returns the key, which has bought an access token once, and stores nothing.
 func (s *Session) LogIn(login string, credential secret.Bytes, isKey bool) (secret.Bytes, error) {
 	s.Who = login
 	key := credential
@@ -25,6 +25,9 @@ func (s *Session) LogIn(login string, credential secret.Bytes, isKey bool) (secr
 			return secret.Bytes{}, s.refusedLogin(err, credential)
 		}
 		key = secret.New(answer)
+	}
+	if s.API.GetConfig().AuthnType == "ldap" {
+		return key, nil // it buys tokens from another authenticator
 	}
 	token, err := s.API.Authenticate(authn.LoginPair{Login: login, APIKey: key.RevealString()})
 	if err == nil {
@@ -68,11 +71,6 @@ func (s *Session) wrongURL(err error) error {
 }
 
 func (s *Session) wrongCredential(err error, credential secret.Bytes) error {
-	refused := s.wire.refused
-	if _, err := s.API.ServerVersionFromRoot(); err != nil && s.unreachable(err) == nil {
-		return s.wrongURL(err) // many servers answer 401 to what they do not know
-	}
-	s.wire.refused = refused
 	e := &fault.Error{Kind: fault.Unauthenticated, Cause: err}
 	e.Message = s.URL + " refuses the login '" + s.Who + "' of account '" + s.Account + "'"
 	if s.Source != "" {
@@ -83,6 +81,9 @@ func (s *Session) wrongCredential(err error, credential secret.Bytes) error {
 		e.Message += ": " + flaw
 		e.Advice = "copy the key again, all of it and nothing else"
 		return e
+	}
+	if _, err := s.API.ServerVersion(); err != nil {
+		return s.wrongURL(err) // many web servers answer 401 to what they do not know
 	}
 	e.Advice = "the account or the login does not exist, or the key or password is another one (rotated since?)"
 	switch {
