@@ -1,11 +1,12 @@
 // Package cli has the commands of rekey. Those for the operator of a server work on
 // its data directory: through the server's socket while it runs, and by themselves
-// while it is stopped.
+// while it is stopped. Those for everybody speak HTTP only, through package client.
 //
 // It promises that results go to standard output and everything else to standard
 // error; that a failure ends with a line "error: ..." that says how to go on and
 // with an exit status by kind; that there is colour only on terminals, and not if
-// NO_COLOR is set. It imports server and what is below it.
+// NO_COLOR is set; that no value of a variable is destroyed without a yes. It imports
+// cli/client, server and what is below it.
 package cli
 
 import (

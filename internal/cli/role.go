@@ -41,11 +41,11 @@ func roleCommand() *cobra.Command {
 		Example: "  rekey role reset-password demo:user:admin",
 		Args:    cobra.ExactArgs(1),
 	}, false, func(cmd *cobra.Command, local *admin.Client, args []string) error {
-		ask := promptPassword
+		ask := func() (string, error) { return promptPassword(cmd, "--password-from-stdin") }
 		if fromStdin {
-			ask = passwordFromStdin
+			ask = func() (string, error) { return passwordFromStdin(cmd) }
 		}
-		password, err := ask(cmd)
+		password, err := ask()
 		if err != nil {
 			return err
 		}

@@ -102,7 +102,7 @@ func changePasswordCommand() *cobra.Command {
 		case fromStdin:
 			password, err = secretFromStdin(cmd)
 		case password == "":
-			password, err = promptPassword(cmd)
+			password, err = promptPassword(cmd, "--password-stdin")
 		}
 		if err != nil {
 			return err
