@@ -50,6 +50,8 @@ func Main() int {
 	case !started:
 		fmt.Fprintf(os.Stderr, "error: %v: see `%s --help`\n", err, cmd.CommandPath())
 		return exitUsage
+	case errors.As(err, new(answeredNo)):
+		return exitFailed
 	}
 	printError(os.Stderr, err)
 	return exitStatus(err)
@@ -62,11 +64,18 @@ func command() *cobra.Command {
 		Long:          "rekey keeps secrets, hands them to those who may have them, and rotates keys.\n\nTo see it work: rekey quickstart",
 		SilenceErrors: true, SilenceUsage: true,
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(quickstartCommand(), serverCommand(), accountCommand(), roleCommand(), policyCommand(), signingKeyCommand(),
-		dataKeyCommand(), configCommand(), waitCommand(), versionCommand())
-	root.AddCommand(initCommand(), loginCommand(), logoutCommand(), whoAmICommand(), authenticateCommand(), authnCommand(), variableCommand(),
-		hostCommand(), userCommand())
+	root.AddGroup(&cobra.Group{ID: "work", Title: "Work with a server:"}, &cobra.Group{ID: "run", Title: "Run a server:"})
+	add := func(group string, commands ...*cobra.Command) {
+		for _, c := range commands {
+			c.GroupID = group
+		}
+		root.AddCommand(commands...)
+	}
+	add("work", initCommand(), loginCommand(), logoutCommand(), whoAmICommand(), authenticateCommand(), variableCommand(),
+		policyCommand(), hostCommand(), userCommand(), listCommand(), resourceCommand(), roleCommand(), checkCommand(),
+		hostFactoryCommand(), publicKeysCommand(), authnCommand(), showCommand())
+	add("run", quickstartCommand(), serverCommand(), accountCommand(), signingKeyCommand(), dataKeyCommand(), configCommand(), waitCommand())
+	root.AddCommand(versionCommand())
 	return root
 }
 

@@ -32,9 +32,10 @@ func policyChangeCommand(mode string) *cobra.Command {
 	var f changeFlags
 	cmd := &cobra.Command{
 		Use: mode + " -b BRANCH -f FILE", Short: changes[mode].short,
-		Long: changes[mode].long + " Prints the version and the API keys of\n" +
-			"new users and hosts as JSON. On a terminal it shows first what is going to change. Before it destroys\n" +
-			"variables that have values, it asks; where nobody can be asked it does so only with --yes.",
+		Long: changes[mode].long + "\n\n" +
+			"Prints the version and the API keys of new users and hosts as JSON. On a terminal it shows first what is\n" +
+			"going to change. Before it destroys variables that have values, it asks; where nobody can be asked it does\n" +
+			"so only with --yes.",
 		Example: "  rekey policy " + mode + " -b root -f root.yml\n  rekey policy " + mode + " -b shop -f shop.yml --keys-to shop-keys.json",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if f.branch == "" || f.file == "" {
@@ -83,12 +84,7 @@ func (f *changeFlags) rehearse(cmd *cobra.Command, s *client.Session, mode strin
 	if r == nil {
 		return err
 	}
-	var indented bytes.Buffer
-	if err := json.Indent(&indented, r.Text, "", "  "); err != nil {
-		return fault.Wrap(err, "reading the report")
-	}
-	fmt.Fprintln(cmd.OutOrStdout(), indented.String())
-	return err
+	return errors.Join(printText(cmd, r.Text), err)
 }
 
 // confirm shows on a terminal what is going to change, and asks before values are

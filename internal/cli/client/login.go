@@ -15,15 +15,22 @@ import (
 )
 
 // LogIn proves a login by an API key, or by a password, which it trades for the key.
-// It returns the key. It stores nothing.
+// It returns the key, which has bought an access token once. It stores nothing.
 func (s *Session) LogIn(login string, credential secret.Bytes, isKey bool) (secret.Bytes, error) {
 	s.Who = login
-	if isKey {
-		_, err := s.API.Authenticate(authn.LoginPair{Login: login, APIKey: credential.RevealString()})
-		return credential, s.refusedLogin(err, credential)
+	key := credential
+	if !isKey {
+		answer, err := s.API.Login(login, credential.RevealString())
+		if err != nil {
+			return secret.Bytes{}, s.refusedLogin(err, credential)
+		}
+		key = secret.New(answer)
 	}
-	key, err := s.API.Login(login, credential.RevealString())
-	return secret.New(key), s.refusedLogin(err, credential)
+	token, err := s.API.Authenticate(authn.LoginPair{Login: login, APIKey: key.RevealString()})
+	if err == nil {
+		_, err = authn.NewToken(token)
+	}
+	return key, s.refusedLogin(err, credential)
 }
 
 // refusedLogin says what is wrong with a login. The server tells nobody whether it
@@ -41,6 +48,10 @@ func (s *Session) refusedLogin(err error, credential secret.Bytes) error {
 	case s.wire.refused != nil && bytes.Contains(s.wire.refused.body, []byte("HTTP request to an HTTPS server")):
 		e := fault.New(fault.Unavailable, "TLS: %s speaks TLS only", s.URL)
 		e.Advice = "run `rekey init -u " + strings.Replace(s.URL, "http://", "https://", 1) + "`"
+		return e
+	case status == 0 && strings.HasPrefix(s.Source, "environment CONJUR_AUTHN_TOKEN"):
+		e := fault.New(fault.Unauthenticated, "the access token cannot be used: %v", err)
+		e.Advice = "put what `rekey authenticate` prints there, or log in with a key"
 		return e
 	case status == http.StatusUnauthorized:
 		return s.wrongCredential(err, credential)
