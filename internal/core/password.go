@@ -80,7 +80,7 @@ func (c *Core) setPassword(ctx context.Context, id ident.ID, fresh secret.Bytes,
 
 // passwordSet replaces a password, provided that it is still the old one; nil is none.
 func (c *Core) passwordSet(id ident.ID, old *row.Password, fresh secret.Bytes, changedAt time.Time) (*row.Set, error) {
-	hash, err := password.Hash(fresh)
+	hash, err := c.passwords.Hash(fresh)
 	if err != nil {
 		return nil, err
 	}
