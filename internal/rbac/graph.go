@@ -196,6 +196,21 @@ func (g *Graph) Permission(resource, role ident.ID, privilege string) *Permissio
 	return nil
 }
 
+// Privileges counts what a role may do with a resource by its own permissions.
+func (g *Graph) Privileges(x *Resource, r *Role) int {
+	edges := x.Permissions
+	if len(r.Permissions) < len(edges) {
+		edges = r.Permissions
+	}
+	n := 0
+	for _, e := range edges {
+		if e.Resource == x && e.Role == r {
+			n++
+		}
+	}
+	return n
+}
+
 // Annotation returns the annotation of a name, or nil.
 func (x *Resource) Annotation(name string) *Annotation {
 	if i, ok := x.annotationAt(name); ok {
