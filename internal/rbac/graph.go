@@ -60,7 +60,7 @@ type Resource struct {
 	Annotations []*Annotation // by name
 	Secrets     []SecretVersion
 	Loads       []int // kept policy versions, oldest first
-	Tokens      []*FactoryToken
+	Tokens      []*FactoryToken // unordered
 	Switch      *row.Authenticator // nil: nobody has enabled or disabled it
 	Serial      uint64             // distinguishes a resource from an earlier one of the same id
 
@@ -121,6 +121,8 @@ func (a *Annotation) Row() row.Annotation {
 type FactoryToken struct {
 	row.HostFactoryToken
 	Factory *Resource
+
+	factoryAt int32
 }
 
 // declared has the rows that one policy declared.
