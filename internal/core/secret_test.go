@@ -255,6 +255,14 @@ func TestPublicKeys(t *testing.T) {
 	if n := versions(); n != 20 {
 		t.Errorf("%d versions are kept", n)
 	}
+	var lines []string
+	for i := range 50 {
+		lines = append(lines, fmt.Sprintf("ssh-rsa CC%d x", i))
+	}
+	w.load(core.Modify, "root", "- !user {id: alice, public_keys: ["+strings.Join(lines, ", ")+"]}")
+	if x, err := w.Secret(ctx, w.admin(), "acme:public_key:user/alice/x", 0); err != nil || x.Value.RevealString() != "ssh-rsa CC49 x" || x.Version != 46 {
+		t.Errorf("of more lines than versions are kept the last is version %d: %s %v", x.Version, x.Value.RevealString(), err)
+	}
 	w.load(core.Replace, "root", "- !user alice")
 	if got := shown(); got != "" {
 		t.Errorf("got %s", got)
