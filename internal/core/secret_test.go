@@ -1,11 +1,13 @@
 package core_test
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
 
 	"rekey/internal/core"
+	"rekey/internal/fault"
 	"rekey/internal/ident"
 	"rekey/internal/secret"
 )
@@ -215,6 +217,24 @@ func TestABatchIsAllOrNothing(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Values are not gathered in memory without bound: who may write values could otherwise
+// have the server gather more than it has.
+func TestABatchIsBounded(t *testing.T) {
+	w := newWorld(t)
+	w.load(core.Add, "root", "- !variable a\n- !variable b\n- !variable c\n- !variable d")
+	var ids []ident.ID
+	for _, name := range []string{"a", "b", "c", "d"} {
+		ids = append(ids, ident.New("acme", "variable", name))
+		must(t, w.SetSecret(ctx, w.admin(), ids[len(ids)-1], secret.New(bytes.Repeat([]byte("x"), 17<<20))))
+	}
+	if values, err := w.Secrets(ctx, w.admin(), ids[:3]); err != nil || len(values) != 3 {
+		t.Fatalf("three: %v", err)
+	}
+	if values, err := w.Secrets(ctx, w.admin(), ids); !fault.Is(err, fault.TooLarge) || len(values) > 0 {
+		t.Errorf("four: %d values, %v", len(values), err)
 	}
 }
 
