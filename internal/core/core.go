@@ -32,6 +32,7 @@ type Config struct {
 	UserTokenTTL    time.Duration     // at most 5 h
 	HostTokenTTL    time.Duration     // at most 5 h
 	APIKeyDefault   bool              // hosts without annotation authn/api-key get a key; else they are refused
+	EnforceKeyAge   bool              // keys older than annotation authn/api-key-max-age get no access tokens
 	SecretVersions  int               // versions kept of a value
 	PolicyVersions  int               // versions kept of a policy
 	EffectiveDepth  int               // most levels of an effective policy
@@ -88,6 +89,8 @@ type Core struct {
 	verifier  *token.Verifier
 	signers   atomic.Pointer[map[string]*token.Key] // by account
 	bcrypt    chan struct{}                         // bounds the cores that password checks may take
+	uses      *uses
+	reminded  reminded
 
 	background sync.WaitGroup
 }
@@ -105,6 +108,7 @@ func Open(ctx context.Context, o Options) (*Core, error) {
 		structure: newGate(),
 		values:    values,
 		bcrypt:    make(chan struct{}, passwordChecks),
+		uses:      newUses(),
 	}
 	c.committer = store.NewCommitter(o.Store, c.apply)
 	if c.ring, err = openRing(ctx, o, c.committer); err != nil {
@@ -119,13 +123,15 @@ func Open(ctx context.Context, o Options) (*Core, error) {
 		return nil, err
 	}
 	c.background.Go(c.buildSearch)
+	c.background.Go(c.writeUses)
 	return c, nil
 }
 
 // Close waits for running commits. The store stays open: it is the caller's.
 func (c *Core) Close() error {
-	c.committer.Close()
+	close(c.uses.ended)
 	c.background.Wait()
+	c.committer.Close()
 	return nil
 }
 
