@@ -24,8 +24,7 @@ type KeyView struct {
 	Form        row.KeyForm
 	StagedUntil time.Time
 	OldKeyUntil time.Time
-	MaxAge      time.Duration // by annotation; 0: any
-	Overdue     bool          // older than that
+	Overdue     bool // older than its annotation allows
 }
 
 // KeyQuery selects API keys. Limit and Offset count keys.
@@ -102,7 +101,7 @@ func (c *Core) apiKeys(caller Caller, q KeyQuery) ([]KeyView, error) {
 }
 
 func (c *Core) keyView(r *rbac.Role) KeyView {
-	view := KeyView{Role: r.ID, RotatedAt: r.Key.RotatedAt, LastUsedAt: c.uses.last(r), Form: r.Key.Form, MaxAge: maxKeyAge(r), Overdue: c.overdue(r)}
+	view := KeyView{Role: r.ID, RotatedAt: r.Key.RotatedAt, LastUsedAt: c.uses.last(r), Form: r.Key.Form, Overdue: c.overdue(r)}
 	now := c.clock()
 	if r.Staged != nil && now.Before(r.Staged.LapsesAt) {
 		view.StagedUntil = r.Staged.LapsesAt
