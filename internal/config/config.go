@@ -35,6 +35,9 @@ type Config struct {
 	APIKeyDefault        bool
 	APIKeyMaxAgeEnforced bool
 	ListLimitMax         int
+	EffectiveDepth       int
+	EffectiveLimit       int
+	HostFactories        bool
 	SecretVersions       int
 	PolicyVersions       int
 	UsersInRootOnly      bool

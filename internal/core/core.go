@@ -88,12 +88,16 @@ type Core struct {
 	tokenKeys *token.Keys
 	verifier  *token.Verifier
 	signers   atomic.Pointer[map[string]*token.Key] // by account
+	parsing   chan struct{}                         // bounds the policies that are parsed at once
 	bcrypt    chan struct{}                         // bounds the cores that password checks may take
 	uses      *uses
 	reminded  reminded
 
 	background sync.WaitGroup
 }
+
+// parses is how many policies may be parsed at once.
+const parses = 2
 
 // Open loads everything that the store has. A root key that is not the one by which
 // the store was sealed is refused, by name.
@@ -107,6 +111,7 @@ func Open(ctx context.Context, o Options) (*Core, error) {
 		graph:     rbac.New(),
 		structure: newGate(),
 		values:    values,
+		parsing:   make(chan struct{}, parses),
 		bcrypt:    make(chan struct{}, passwordChecks),
 		uses:      newUses(),
 	}

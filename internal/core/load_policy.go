@@ -85,6 +85,18 @@ func (c *Core) loadPolicy(ctx context.Context, caller Caller, id ident.ID, mode 
 	return l.loaded, l.changes, nil
 }
 
+// MayLoadPolicy decides, before a text is read from the network, whether LoadPolicy
+// would be refused to the caller anyway. A refusal is audited as the load's.
+func (c *Core) MayLoadPolicy(caller Caller, id ident.ID, mode policy.Mode) error {
+	c.mu.RLock()
+	_, err := c.mayLoad(caller, id, mode)
+	c.mu.RUnlock()
+	if err != nil {
+		return c.decided(err, c.by(caller).PolicyLoadFailed(mode == policy.Add, err))
+	}
+	return nil
+}
+
 // readPolicy parses a text. Whoever may not load it learns nothing of its errors.
 func (c *Core) readPolicy(caller Caller, id ident.ID, mode policy.Mode, text []byte) (*policy.Document, error) {
 	c.mu.RLock()
@@ -96,6 +108,9 @@ func (c *Core) readPolicy(caller Caller, id ident.ID, mode policy.Mode, text []b
 	if len(bytes.TrimSpace(text)) == 0 {
 		return nil, &fault.Error{Kind: fault.Validation, Target: "policy_text", Message: "is not present", Advice: "Send the policy as the body of the request."}
 	}
+	// A hostile text takes much more memory than its length while it is parsed.
+	c.parsing <- struct{}{}
+	defer func() { <-c.parsing }()
 	return policy.Parse(text)
 }
 

@@ -119,6 +119,15 @@ func (c *Core) allReadable(caller Caller, ids []ident.ID) (values []Value, keys 
 // one line.
 var publicKey = regexp.MustCompile(`\A(ssh-rsa|ssh-ed25519|(ssh-)?ecdsa-[a-z0-9-]+|sk-[a-z0-9-]+@openssh\.com) [A-Za-z0-9+/][^\n\r]*\z`)
 
+// MaySetSecret decides, before a value is read from the network, whether SetSecret
+// would be refused to the caller anyway. A refusal is audited as the write's.
+func (c *Core) MaySetSecret(caller Caller, id ident.ID) error {
+	if _, err := c.latest(caller, id); err != nil {
+		return c.decided(err, c.by(caller).Update(id, err))
+	}
+	return nil
+}
+
 // SetSecret stores a new version of a value. The value that it has already makes no
 // new version.
 func (c *Core) SetSecret(ctx context.Context, caller Caller, id ident.ID, value secret.Bytes) error {

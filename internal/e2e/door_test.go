@@ -57,6 +57,15 @@ func (d door) String() string {
 	return s
 }
 
+// headers are what a client of the route sends.
+func (d door) headers() []string {
+	switch d.segments[0] {
+	case "branches", "groups", "authenticators": // of the protocol's second version
+		return []string{"Accept", "application/x.secretsmgr.v2beta+json"}
+	}
+	return nil
+}
+
 // slots are the positions of placeholders.
 func (d door) slots() []int {
 	var slots []int
@@ -72,7 +81,7 @@ func (d door) slots() []int {
 var ordinary = map[string]string{
 	":account": account, ":role_kind": "host", ":resource_kind": "variable", ":value_kind": "variable",
 	":key_kind": "user", ":any_kind": "variable", ":authenticator": "authn-jwt", ":service": "none",
-	":id": "none", "*id": "none", ":name": "none", ":type": "jwt", ":kind": "host", ":token": "none",
+	":id": "none", "*id": "none", "*member": "none",
 }
 
 // target is the door's path with ordinary values, but for one placeholder if slot is

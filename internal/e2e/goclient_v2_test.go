@@ -134,3 +134,57 @@ func TestGoClientChangesBranchesAndGroups(t *testing.T) {
 	_, err = host.V2().AddGroupMember("shop/readers", bob)
 	refusedWith(t, err, 404, 403)
 }
+
+func TestGoClientManagesAuthenticators(t *testing.T) {
+	t.Parallel()
+	s := openShop(t)
+	c := s.as(t, "admin")
+	admin := newClient(s.url).as(t, "admin", s.keys["admin"])
+	admin.load(t, "POST", "root", `
+- !policy
+  id: conjur/authn-jwt
+- !policy
+  id: conjur/authn-iam/prod
+  body: [!webservice ]
+`)
+	enabled := func(name string) bool {
+		return strings.Contains(strings.SplitN(admin.must(t, 200, "GET", "/authenticators", "").body, `"enabled":`, 2)[1], `"`+name+`"`)
+	}
+	// The switch of the protocol's first version.
+	check(t, "before", enabled("authn-iam/prod"), nil, false)
+	if err := c.EnableAuthenticator("iam", "prod", true); err != nil {
+		t.Error(err)
+	}
+	check(t, "switched on", enabled("authn-iam/prod"), nil, true)
+	if err := c.EnableAuthenticator("iam", "prod", false); err != nil {
+		t.Error(err)
+	}
+	check(t, "switched off", enabled("authn-iam/prod"), nil, false)
+	refused(t, c.EnableAuthenticator("iam", "none", true), 401, "401 Unauthorized")
+	refused(t, s.as(t, "alice").EnableAuthenticator("iam", "prod", true), 403, "403 Forbidden")
+
+	// The second version makes, shows, switches, lists and removes one.
+	v2 := c.V2()
+	made, err := v2.CreateAuthenticator(&conjurapi.AuthenticatorBase{
+		Type: "jwt", Name: "ci", Enabled: conjurapi.Bool(false), Annotations: map[string]string{"team": "a"},
+		Data: map[string]any{"jwks_uri": "https://ci.example/jwks", "identity": map[string]any{"token_app_property": "sub"}},
+	})
+	if err != nil || made.Name != "ci" || made.Type != "jwt" || made.Branch != "conjur/authn-jwt" || *made.Enabled || made.Annotations["team"] != "a" {
+		t.Fatalf("%+v, %v", made, err)
+	}
+	shown, err := v2.GetAuthenticator("jwt", "ci")
+	if err != nil || shown.Data["jwks_uri"] != "https://ci.example/jwks" {
+		t.Errorf("%+v, %v", shown, err)
+	}
+	changed, err := v2.UpdateAuthenticator("jwt", "ci", true)
+	check(t, "enabled", changed != nil && *changed.Enabled && enabled("authn-jwt/ci"), err, true)
+	list, err := v2.ListAuthenticators()
+	check(t, "listed", list.Count, err, 2)
+	_, err = v2.CreateAuthenticator(&conjurapi.AuthenticatorBase{Type: "jwt", Name: "ci", Data: map[string]any{"jwks_uri": "https://ci.example/jwks"}})
+	refusedWith(t, err, 409)
+	if err := v2.DeleteAuthenticator("jwt", "ci"); err != nil {
+		t.Error(err)
+	}
+	_, err = v2.GetAuthenticator("jwt", "ci")
+	refusedWith(t, err, 404)
+}

@@ -73,12 +73,12 @@ func TestHostilePolicies(t *testing.T) {
 		{"a bomb of aliases, with an error", bomb(), 422, "policy_invalid"},
 		{"a million aliases", "- !variable &v x\n- !permit\n  role: !user a\n  privileges: [read]\n  resources: [" + strings.Repeat("*v,", 1_000_000) + "]\n", 422, "more than 1000000 values"},
 		{"a million statements", strings.Repeat("- !variable x\n", 1_000_000), 422, "more than 1000000 values"},
-		{"a million anchors", strings.Repeat("- &a !variable x\n", 1_000_000), 422, "larger than 16777216 bytes"},
+		{"a million anchors", strings.Repeat("- &a !variable x\n", 1_000_000), 413, "larger than 16777216 bytes"},
 		{"a million brackets", strings.Repeat("[", 1_000_000), 422, "more than 200 levels"},
 		{"100000 braces", strings.Repeat("{a: ", 100_000), 422, "more than 200 levels"},
 		{"2000 blocks in blocks", staircase(2000), 422, "more than 200 levels"},
-		{"60 MB", strings.Repeat("# comment\n", 6<<20), 422, "larger than 16777216 bytes"},
-		{"70 MB", strings.Repeat("# comment\n", 7<<20), 413, "larger than"},
+		{"16 MB of comments before an error", strings.Repeat("# comment\n", 16<<20/10-10) + "- !variable [\n", 422, "policy_invalid"},
+		{"60 MB", strings.Repeat("# comment\n", 6<<20), 413, "larger than 16777216 bytes"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -106,7 +106,11 @@ func TestStormOfBadRequests(t *testing.T) {
 		})
 	}
 	count := 0
-	shoot := func(x shot) { shots <- x; count++ }
+	shoot := func(x shot) {
+		x.headers = append(x.headers, x.door.headers()...)
+		shots <- x
+		count++
+	}
 	for _, d := range doors(t) {
 		for _, slot := range d.slots() {
 			for _, h := range hostile {

@@ -69,6 +69,22 @@ func (w *wire) send(text, method string) (answer, error) {
 	}
 	// A server that refuses early may answer and close before it has read everything.
 	_, written := io.WriteString(w.conn, text)
+	return w.receive(method, written)
+}
+
+// sendLast is send, after which the client says nothing more.
+func (w *wire) sendLast(text string) (answer, error) {
+	if err := w.open(); err != nil {
+		return answer{}, err
+	}
+	_, written := io.WriteString(w.conn, text)
+	if err := w.conn.(*net.TCPConn).CloseWrite(); err != nil {
+		return answer{}, err
+	}
+	return w.receive("POST", written)
+}
+
+func (w *wire) receive(method string, written error) (answer, error) {
 	response, err := http.ReadResponse(w.reader, &http.Request{Method: method})
 	if err != nil {
 		w.close()

@@ -16,8 +16,8 @@ var (
 	typeHTML    = []string{"text/html; charset=utf-8"}
 	typeYAML    = []string{"application/x-yaml; charset=utf-8"}
 	typeDiff    = []string{"text/x-diff; charset=utf-8"}
-	typeOpenAPI = []string{"application/yaml"} // RFC 9512
 	typeXML     = []string{"application/xml; charset=utf-8"}
+	typeOpenAPI = []string{"application/yaml"} // RFC 9512
 	typeCSS     = []string{"text/css; charset=utf-8"}
 	typeBytes   = []string{"application/octet-stream"}
 	typeV2      = []string{v2Type}

@@ -76,6 +76,10 @@ func TestAnAuthenticatorIsSwitched(t *testing.T) {
 	patch("/authn-k8s/db%2Fstatus/acme", "enabled=true").is(401, "")
 	patch("/authn/acme", "enabled=true").is(401, "")
 	s.call("PATCH", "/authn-k8s/db/acme").as(s.bob).data("enabled=false").is(403, "")
+	s.load("- !webservice conjur/authn-ldap")
+	s.call("PATCH", "/authn-ldap/acme").as(s.admin).data("enabled=true").is(204, "")
+	s.call("PATCH", "/authn-ldap/acme").as(s.admin).data("enabled=false").is(204, "")
+	s.call("PATCH", "/authn-ldap/acme").as(s.bob).data("enabled=true").is(403, "")
 	s.call("PATCH", "/authn-k8s/db/acme").data("enabled=false").is(401, "")
 	enabled(true)
 	// The switch goes with its webservice.

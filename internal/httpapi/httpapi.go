@@ -22,6 +22,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"golang.org/x/sync/semaphore"
+
 	"rekey/internal/core"
 	"rekey/internal/fault"
 )
@@ -46,6 +48,7 @@ type api struct {
 	proxies   []netip.Prefix
 	listLimit int
 	routes    routing
+	bodies    *semaphore.Weighted // room for large ones
 }
 
 // New is the handler of the whole API. It is safe for concurrent use and follows the
@@ -59,7 +62,7 @@ func New(c *core.Core, opts Options) http.Handler {
 	if opts.NoHostFactories {
 		served = slices.DeleteFunc(slices.Clone(routes), func(r route) bool { return strings.HasPrefix(r.pattern, "/host_factor") })
 	}
-	return &api{core: c, log: log, proxies: opts.TrustedProxies, listLimit: opts.ListLimit, routes: newRouting(served)}
+	return &api{core: c, log: log, proxies: opts.TrustedProxies, listLimit: opts.ListLimit, routes: newRouting(served), bodies: semaphore.NewWeighted(roomForBodies)}
 }
 
 // ServeHTTP answers one request. The order of the steps is part of the protocol.
@@ -76,7 +79,8 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, r.Method+" method is not supported", http.StatusNotImplemented)
 		return
 	}
-	e := &exchange{w: w, r: r}
+	e := &exchange{w: w, r: r, room: a.bodies}
+	defer e.release()
 	e.origin.RequestID = requestID(r.Header["X-Request-Id"])
 	e.origin.UserAgent = r.UserAgent()
 	defer a.recover(e)

@@ -21,7 +21,7 @@ const (
 	keyBody    = 8 << 10 // passwords and API keys
 	jsonBody   = 1 << 20
 	secretBody = 20<<20 + 1
-	policyBody = 64 << 20
+	policyBody = 16 << 20 // no more is ever loaded
 )
 
 // route is one row of the table.

@@ -58,7 +58,9 @@ func TestAStaticSecretIsMadeWithItsValueAndItsReaders(t *testing.T) {
 	const shown = `{"branch":"data","name":"new","mime_type":"text/plain","annotations":{"team":"a"},"permissions":{"href":"%s"}}`
 	stable("POST", "/secrets/static", alice).data(asked).is(404, v2Error(404, "Branch 'data' not found in account 'acme'")).has("Content-Type", v2StableType)
 	stable("POST", "/secrets/static", s.admin).data(asked).is(201, fmt.Sprintf(shown, "/secrets/static/data/new/permissions")).has("Content-Type", v2StableType)
-	stable("POST", "/secrets/acme/static", s.admin).data(asked).is(409, v2Error(409, `Secret \"acme:variable:data/new\" already exists`))
+	for _, path := range []string{"/secrets/acme/static", "/secrets/static"} {
+		stable("POST", path, s.admin).data(asked).is(409, v2Error(409, `Secret \"acme:variable:data/new\" already exists`))
+	}
 	s.call("GET", "/secrets/acme/variable/data%2Fnew").as(s.admin).is(200, "v1").has("Content-Type", "text/plain")
 	s.call("GET", "/resources/acme/variable/data%2Fnew").as(s.admin).send().mentions(`"owner":"acme:policy:data","policy":"acme:policy:data"`)
 	stable("GET", "/secrets/static/data/new", alice).is(200, fmt.Sprintf(shown, "/secrets/static/data/new/permissions"))
@@ -68,9 +70,14 @@ func TestAStaticSecretIsMadeWithItsValueAndItsReaders(t *testing.T) {
 	stable("GET", "/secrets/acme/static/data%2Fnew/permissions", alice).is(200, permissions)
 	stable("GET", "/secrets/static/none", alice).is(404, v2Error(404, "Variable 'none' not found in account 'acme'"))
 	stable("GET", "/secrets/static/none/permissions", alice).is(404, v2Error(404, "Variable 'none' not found in account 'acme'"))
+	s.v2("GET", "/secrets/acme/static/none", alice).is(404, v2Error(404, "Variable 'none' not found in account 'acme'"))
+	s.v2("GET", "/secrets/acme/static/none/permissions", alice).is(404, v2Error(404, "Variable 'none' not found in account 'acme'"))
 	s.call("GET", "/secrets/static/data/new").as(alice).send().status(400)
 
 	stable("POST", "/secrets/static", s.admin).data(`{"branch":"data","name":"bare"}`).send().status(201)
+	s.v2("POST", "/secrets/acme/static", s.admin).data(`{"branch":"data","name":"named"}`).
+		is(201, `{"branch":"data","name":"named","annotations":{},"permissions":{"href":"/secrets/acme/static/data/named/permissions"}}`)
+	s.v2("POST", "/secrets/acme/static", s.admin).data(`{"branch":"none","name":"x"}`).is(404, v2Error(404, "Branch 'none' not found in account 'acme'"))
 	s.call("GET", "/secrets/acme/variable/data%2Fbare").as(s.admin).send().status(404)
 	for body, want := range map[string]string{
 		`{"branch":"data"}`:                                    "CONJ00190W Missing required parameter: name",

@@ -19,7 +19,7 @@ import (
 // How much the random test does: worlds, and loads that are tried in each. A step is
 // a plan made, taken back, applied or refused.
 const (
-	planWorlds    = 300
+	planWorlds    = 200
 	loadsPerWorld = 30
 )
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"mime"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -120,18 +119,18 @@ func (c *Contract) checkBody(response node, at string, e Exchange) error {
 	return c.validate(at, value, "the body")
 }
 
-// mediaType finds the documented content for a content type.
+// mediaType finds the documented content for a content type, or for one of a list: the
+// second version of the protocol repeats the list that a client accepts.
 func mediaType(content map[string]any, contentType string) (string, map[string]any) {
-	name, _, err := mime.ParseMediaType(contentType)
-	if err != nil {
-		name = contentType
-	}
-	for _, candidate := range []string{name, "*/*"} {
-		if media, ok := content[candidate].(node); ok {
-			return candidate, media
+	for part := range strings.SplitSeq(contentType, ",") {
+		name, _, _ := strings.Cut(part, ";")
+		name = strings.ToLower(strings.TrimSpace(name))
+		if media, ok := content[name].(node); ok && name != "" {
+			return name, media
 		}
 	}
-	return "", nil
+	media, _ := content["*/*"].(node)
+	return "*/*", media
 }
 
 // selects tells whether a query selects the shape of a title: ?name or ?name=value,

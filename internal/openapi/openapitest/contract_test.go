@@ -54,6 +54,7 @@ func TestCheck(t *testing.T) {
 		{"with what may be", get, "", 200, [][]string{must, may, {"Content-Type", "application/json"}}, `[]`, ""},
 		{"another shape by query", get, "count=true", 200, [][]string{must, {"Content-Type", "application/json"}}, `{"count":1}`, ""},
 		{"another content type", get, "", 200, [][]string{must, {"Content-Type", "text/plain"}}, `abc`, ""},
+		{"one of a list of content types", get, "", 200, [][]string{must, {"Content-Type", "a/b;q=0.1, text/plain"}}, `abc`, ""},
 		{"without a body", get, "", 204, nil, ``, ""},
 		{"by reference, empty", get, "", 401, [][]string{{"Content-Type", "text/html"}}, ``, ""},
 		{"no route", "", "", 401, [][]string{{"Content-Type", "text/plain"}}, `no`, ""},

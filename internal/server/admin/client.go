@@ -55,6 +55,11 @@ func (c *Client) LoadPolicy(ctx context.Context, account string, text []byte) (L
 	return call[Loaded](ctx, c, pathLoadRootPolicy, Policy{account, text})
 }
 
+// RehearsePolicy tells which values LoadPolicy would destroy, and changes nothing.
+func (c *Client) RehearsePolicy(ctx context.Context, account string, text []byte) (LostValues, error) {
+	return call[LostValues](ctx, c, pathRehearsePolicy, Policy{account, text})
+}
+
 func call[Out, In any](ctx context.Context, c *Client, path string, in In) (out Out, err error) {
 	body, err := json.Marshal(in)
 	if err != nil {
