@@ -141,16 +141,13 @@ func (c *Core) checkBasic(ctx context.Context, caller *Caller, proof secret.Byte
 	switch which {
 	case lapsedKey:
 		return known, c.refuseLapsed(ctx, caller.Origin, caller.Role)
-	case oldKey:
-		caller.proof, caller.keyDigest = byOldKey, digest
-		return known, nil
 	case stagedKey:
 		if err := c.promote(ctx, caller.Origin, caller.Role, proof); err != nil {
 			return known, err
 		}
 		unused = true
-		fallthrough
-	case currentKey:
+	}
+	if which != noKey {
 		if unused {
 			c.uses.note(caller.Role, c.clock())
 		}

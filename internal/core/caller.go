@@ -29,7 +29,7 @@ type Caller struct {
 	Role      ident.ID
 	IssuedAt  time.Time // of the access token; zero if it says nothing, or for other proofs
 	proof     proof
-	keyDigest [32]byte // proof byKey, byOldKey, byFactoryToken: of what was shown
+	keyDigest [32]byte // proof byKey, byFactoryToken: of what was shown
 	password  []byte   // proof byPassword: the sealed hash that the password was checked against
 	operator  bool
 }
@@ -40,7 +40,6 @@ type proof int
 const (
 	byToken proof = iota
 	byKey
-	byOldKey // a key that was replaced and goes on for a while: it logs in and changes nothing
 	byPassword
 	byFactoryToken // Role is the host factory
 )
@@ -51,8 +50,6 @@ func (caller Caller) proven() []row.Condition {
 	switch caller.proof {
 	case byKey:
 		return []row.Condition{row.KeyIs{Role: caller.Role, Digest: caller.keyDigest}}
-	case byOldKey:
-		return []row.Condition{row.OldKeyIs{Role: caller.Role, Digest: caller.keyDigest}}
 	case byPassword:
 		return []row.Condition{row.PasswordIs{Role: caller.Role, Sealed: caller.password}}
 	}
@@ -65,12 +62,25 @@ func (caller Caller) proven() []row.Condition {
 func (c *Core) stillProven(caller Caller) error {
 	r := c.graph.Role(caller.Role)
 	switch {
-	case caller.proof == byKey && (r == nil || r.Key == nil || r.Key.Digest != caller.keyDigest):
+	case caller.proof == byKey && !c.accepted(r, caller.keyDigest):
 		return refused("CONJ00002E Invalid credentials: the key was replaced while this request was under way")
-	case caller.proof == byOldKey && c.standing(r, caller.keyDigest) != oldKey:
-		return refused("CONJ00002E Invalid credentials: the old key came to its end while this request was under way")
 	case caller.proof == byPassword && (r == nil || r.Password == nil || !bytes.Equal(r.Password.Sealed, caller.password)):
 		return refused("CONJ00002E Invalid credentials: the password was replaced while this request was under way")
+	}
+	return nil
+}
+
+// mayChange is stillProven for changes of the caller's own credentials. A key that was
+// replaced and goes on for a while makes none: whoever has it does not know the key
+// that it would replace. The caller of this holds the graph.
+func (c *Core) mayChange(caller Caller) error {
+	if err := c.stillProven(caller); err != nil {
+		return err
+	}
+	if caller.proof == byKey && c.standing(c.graph.Role(caller.Role), caller.keyDigest) == oldKey {
+		e := refused("The API key was replaced. It still logs in for a while, but it changes no credentials")
+		e.Public, e.Advice = true, "Log in with it to get the current key, and use that."
+		return e
 	}
 	return nil
 }

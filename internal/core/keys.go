@@ -88,6 +88,13 @@ func (c *Core) standing(r *rbac.Role, digest [32]byte) standing {
 	return noKey
 }
 
+// accepted tells whether a key logs in: it is the current one, or one before it that
+// goes on. The caller of this holds the graph.
+func (c *Core) accepted(r *rbac.Role, digest [32]byte) bool {
+	which := c.standing(r, digest)
+	return which == currentKey || which == oldKey
+}
+
 // held reads the keys of a role.
 func (c *Core) held(id ident.ID) keys {
 	c.mu.RLock()

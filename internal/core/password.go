@@ -39,8 +39,6 @@ func (c *Core) changePassword(ctx context.Context, caller Caller, account, role 
 		weak := refused("Credential strength is insufficient")
 		weak.Public = true
 		return weak
-	case caller.proof == byOldKey:
-		return onlyLogsIn()
 	case caller.Role.Kind() != "user":
 		return forbidden("CONJ00163E only users have passwords, %s is none", caller.Role)
 	}
@@ -48,7 +46,7 @@ func (c *Core) changePassword(ctx context.Context, caller Caller, account, role 
 		c.mu.RLock()
 		defer c.mu.RUnlock()
 		set.Require = append(set.Require, caller.proven()...)
-		return c.stillProven(caller)
+		return c.mayChange(caller)
 	})
 }
 

@@ -249,6 +249,7 @@ func (c *Core) heldBy(ctx context.Context, caller Caller, target ident.ID, plan 
 	c.mu.RLock()
 	held := keysOf(c.graph.Role(target))
 	err := c.stillProven(caller)
+	forbidden := c.mayChange(caller)
 	c.mu.RUnlock()
 	switch {
 	case err != nil:
@@ -263,19 +264,10 @@ func (c *Core) heldBy(ctx context.Context, caller Caller, target ident.ID, plan 
 			return c.stillProven(caller)
 		})
 		return held, rotated{key: key, again: true}, err
-	case caller.proof == byOldKey:
-		return held, rotated{}, onlyLogsIn()
 	}
-	return held, rotated{}, nil
+	return held, rotated{}, forbidden
 }
 
 func (c *Core) lapsed(staged *row.StagedKey) bool {
 	return staged != nil && !c.clock().Before(staged.LapsesAt)
-}
-
-// onlyLogsIn refuses changes by a key that was replaced.
-func onlyLogsIn() error {
-	e := refused("The API key was replaced. It still logs in for a while, but it changes no credentials")
-	e.Public, e.Advice = true, "Log in with it to get the current key, and use that."
-	return e
 }
