@@ -33,6 +33,7 @@ type Config struct {
 	UserTokenTTL    time.Duration     // at most 5 h
 	HostTokenTTL    time.Duration     // at most 5 h
 	APIKeyDefault   bool              // hosts without annotation authn/api-key get a key; else they are refused
+	EnforceKeyAge   bool              // keys older than annotation authn/api-key-max-age get no access tokens
 	SecretVersions  int               // versions kept of a value
 	PolicyVersions  int               // versions kept of a policy
 	EffectiveDepth  int               // most levels of an effective policy
@@ -93,6 +94,8 @@ type Core struct {
 	signers   atomic.Pointer[map[string]*token.Key] // by account
 	parsing   chan struct{}                         // bounds the policies that are parsed at once
 	bcrypt    chan struct{}                         // bounds the cores that password checks may take
+	uses      *uses
+	reminded  reminded
 
 	background sync.WaitGroup
 }
@@ -114,6 +117,7 @@ func Open(ctx context.Context, o Options) (*Core, error) {
 		values:    values,
 		parsing:   make(chan struct{}, parses),
 		bcrypt:    make(chan struct{}, passwordChecks),
+		uses:      newUses(),
 	}
 	c.committer = store.NewCommitter(o.Store, c.apply)
 	if c.ring, err = openRing(ctx, o, c.committer); err != nil {
@@ -128,13 +132,15 @@ func Open(ctx context.Context, o Options) (*Core, error) {
 		return nil, err
 	}
 	c.background.Go(c.buildSearch)
+	c.background.Go(c.writeUses)
 	return c, nil
 }
 
 // Close waits for running commits. The store stays open: it is the caller's.
 func (c *Core) Close() error {
-	c.committer.Close()
+	close(c.uses.ended)
 	c.background.Wait()
+	c.committer.Close()
 	return nil
 }
 
