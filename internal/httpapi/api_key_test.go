@@ -99,7 +99,7 @@ func TestAKeyThatIsTooOldIsToldSo(t *testing.T) {
 	s := newTestServerWith(t, func(c *core.Config) { c.EnforceKeyAge = true })
 	key := s.load("- !host {id: h, annotations: {authn/api-key-max-age: PT0.001S}}")["acme:host:h"]
 	refused := s.call("POST", "/authn/acme/host%2Fh/authenticate").data(key)
-	for refused.send().answer.status == 200 { // within a millisecond it is young enough
+	for refused.send().StatusCode == 200 { // within a millisecond it is young enough
 	}
 	refused.is(401, fmt.Sprintf(`{"error":{"code":"unauthorized","message":%q,"advice":%q}}`, "The API key is older than its policy allows", "Rotate it: it still proves who asks for a new one."))
 	s.call("PUT", "/authn/acme/api_key?staged").as(basic("host/h", key)).send().status(200)
