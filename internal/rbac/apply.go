@@ -54,7 +54,7 @@ func (g *Graph) apply(c row.Change) error {
 		return g.applyPermission(c, r)
 	case row.Annotation:
 		return g.applyAnnotation(c, r)
-	case row.APIKey, row.Password, row.Restriction:
+	case row.APIKey, row.StagedKey, row.OldKey, row.KeyUse, row.Password, row.Restriction:
 		return g.applyCredential(c)
 	case row.Secret:
 		return g.applySecret(c, r)
@@ -184,6 +184,12 @@ func (g *Graph) applyCredential(c row.Change) error {
 	switch r := c.Row.(type) {
 	case row.APIKey:
 		id = r.Role
+	case row.StagedKey:
+		id = r.Role
+	case row.OldKey:
+		id = r.Role
+	case row.KeyUse:
+		id = r.Role
 	case row.Password:
 		id = r.Role
 	case row.Restriction:
@@ -193,10 +199,28 @@ func (g *Graph) applyCredential(c row.Change) error {
 	if node == nil {
 		return misfit(c, string(id))
 	}
+	switch c.Row.(type) {
+	case row.StagedKey, row.OldKey, row.KeyUse:
+		if node.Key == nil {
+			return misfit(c, "no API key of "+string(id))
+		}
+	}
 	switch r := c.Row.(type) {
 	case row.APIKey:
 		r.Sealed = nil
 		node.Key = kept(c.Op, &r)
+		if node.Key == nil {
+			node.Staged, node.Old, node.KeyUsed = nil, nil, 0
+		}
+	case row.StagedKey:
+		node.Staged = kept(c.Op, &r)
+	case row.OldKey:
+		node.Old = kept(c.Op, &r)
+	case row.KeyUse:
+		node.KeyUsed = 0
+		if c.Op != row.Delete && !r.UsedAt.IsZero() {
+			node.KeyUsed = r.UsedAt.UnixMilli()
+		}
 	case row.Password:
 		node.Password = kept(c.Op, &r)
 	case row.Restriction:

@@ -44,6 +44,9 @@ type Role struct {
 	Permissions []*Permission // unordered
 	Owned       []*Resource   // unordered
 	Key         *row.APIKey   // without Sealed; nil if it has none
+	Staged      *row.StagedKey
+	Old         *row.OldKey
+	KeyUsed     int64 // when Key was used, Unix milliseconds, to about an hour; 0: never
 	Password    *row.Password
 	Networks    []netip.Prefix // where it may authenticate from; empty: anywhere
 

@@ -30,6 +30,15 @@ func (g *Graph) lines() []string {
 		if r.Key != nil {
 			add(*r.Key)
 		}
+		if r.Staged != nil {
+			add(*r.Staged)
+		}
+		if r.Old != nil {
+			add(*r.Old)
+		}
+		if r.KeyUsed != 0 {
+			add(row.KeyUse{Role: r.ID, UsedAt: time.UnixMilli(r.KeyUsed).UTC()})
+		}
 		if r.Password != nil {
 			add(*r.Password)
 		}

@@ -25,7 +25,7 @@ func reads(f *fixture) {
 		}
 	}
 	for _, missing := range []error{
-		second(f.store.Secret(ctx, variable, 3)), second(f.store.Secret(ctx, policy, 1)), second(f.store.APIKey(ctx, admin)),
+		second(f.store.Secret(ctx, variable, 3)), second(f.store.Secret(ctx, policy, 1)), second(f.store.APIKey(ctx, group)),
 	} {
 		if !errors.Is(missing, store.ErrNotFound) {
 			f.Errorf("got %v, want ErrNotFound", missing)
