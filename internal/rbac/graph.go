@@ -62,8 +62,8 @@ type Resource struct {
 	Permissions []*Permission // unordered
 	Annotations []*Annotation // by name
 	Secrets     []SecretVersion
-	Loads       []int // kept policy versions, oldest first
-	Tokens      []*FactoryToken // unordered
+	Loads       []int              // kept policy versions, oldest first
+	Tokens      []*FactoryToken    // unordered
 	Switch      *row.Authenticator // nil: nobody has enabled or disabled it
 	Serial      uint64             // distinguishes a resource from an earlier one of the same id
 
