@@ -92,8 +92,17 @@ type Target interface {
 	Probe(ctx context.Context, c Credential) error
 
 	// Retire ends old, of which current is the successor: only what belongs to old,
-	// never a credential that somebody else made. Nothing left to end is no error.
+	// never a credential that somebody else made. Nothing left to end is no error. old
+	// may also be a candidate that was given up and has never been current.
 	Retire(ctx context.Context, current, old Credential) error
+}
+
+// Resetter is a Target whose Apply may do without a credential that works, because a
+// privileged account does the work.
+type Resetter interface {
+	// Resets tells whether it is so with this target. If it is, a target that accepts
+	// none of the known credentials is mended by Apply.
+	Resets() bool
 }
 
 // Class is how a call failed.
