@@ -2,6 +2,7 @@ package rotation_test
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
 	"rekey/internal/rotation"
@@ -16,6 +17,10 @@ type node struct {
 	skew   time.Duration // of its clock
 	cutOff time.Time     // from the store, until then
 	down   time.Time     // until then
+
+	// What it knows, as of its last step.
+	mySlots  map[row.Slot]string
+	myValues []string
 
 	busy bool
 	run  rotation.Run
@@ -98,6 +103,7 @@ func (n *node) record(e rotation.Event, filled string) {
 				continue
 			}
 			n.tally.LostLease++
+			n.out.crashes++
 			n.trace("%s has lost the lease", n.name)
 			n.busy = false
 			return
@@ -165,14 +171,15 @@ func (n *node) commit(before row.Rotation, run *rotation.Run, e rotation.Event, 
 		n.violated("about to send what is not durable")
 	}
 	n.row, run.Row = w, w
+	n.mySlots, n.myValues = maps.Clone(n.slots), n.values
 	return true
 }
 
 func (n *node) value(s row.Slot) string {
 	if s == rotation.Current {
-		return n.values[len(n.values)-1]
+		return n.myValues[len(n.myValues)-1]
 	}
-	return n.slots[s]
+	return n.mySlots[s]
 }
 
 // perform is the action that is due, on the target or not.
@@ -218,7 +225,7 @@ func (n *node) contact(late bool) (*target.Error, string) {
 		}
 		return nil, ""
 	}
-	next := n.slots[row.Candidate]
+	next := n.value(row.Candidate)
 	if n.do.Do == rotation.SetBack {
 		next = n.value(rotation.Current)
 	}
@@ -231,7 +238,7 @@ func (n *node) contact(late bool) (*target.Error, string) {
 		return nil, ""
 	}
 	made := effect()
-	if n.do.Do == rotation.SetBack || made == n.slots[row.Candidate] {
+	if n.do.Do == rotation.SetBack || made == n.value(row.Candidate) {
 		made = ""
 	}
 	return nil, made

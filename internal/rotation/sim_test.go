@@ -182,6 +182,10 @@ func (s *sim) run(d time.Duration) {
 
 // invariants hold at every moment.
 func (s *sim) invariants() {
+	// A refusal that could not be recorded is not counted, nor can it be.
+	if n := s.out.refusedLogins - s.out.crashes; n > s.settings.Limits.AuthFailures {
+		s.violated("%d refused logins in a row", n)
+	}
 	known := append([]string{s.values[len(s.values)-1]}, s.slots[row.Candidate], s.slots[row.Previous], s.slots[row.Discarded])
 	for _, value := range known {
 		if s.out.accepts(value) {
