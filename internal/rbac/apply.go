@@ -62,6 +62,10 @@ func (g *Graph) apply(c row.Change) error {
 		return g.applyPolicyVersion(c, r)
 	case row.HostFactoryToken:
 		return g.applyToken(c, r)
+	case row.Rotation:
+		return g.applyRotation(c, r)
+	case row.Credential, row.RotationEvent:
+		return nil // the store's
 	}
 	return misfit(c, "unknown row")
 }
@@ -264,6 +268,15 @@ func (g *Graph) applyPolicyVersion(c row.Change, r row.PolicyVersion) error {
 	default:
 		return misfit(c, string(r.Policy))
 	}
+	return nil
+}
+
+func (g *Graph) applyRotation(c row.Change, r row.Rotation) error {
+	x := g.resources[r.Variable]
+	if x == nil || (c.Op == row.Insert) != (x.Rotation == nil) {
+		return misfit(c, string(r.Variable))
+	}
+	x.Rotation = kept(c.Op, &r)
 	return nil
 }
 

@@ -247,6 +247,7 @@ func (n *node) contact(late bool) (*target.Error, string) {
 // fault makes a call go wrong. False: the node is gone.
 func (n *node) fault(e *rotation.Event, filled *string) bool {
 	n.tally.Faults++
+	n.out.crashes++ // whether the target has refused a login is not told
 	applies := n.do.Do == rotation.Apply
 	switch n.Intn(9) {
 	case 0:

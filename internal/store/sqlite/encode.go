@@ -47,6 +47,12 @@ func encode(r row.Row) (*table, []driver.Value, error) {
 	case row.HostFactoryToken:
 		list, err := cidrs(r.Networks)
 		return hostFactoryTokens, []driver.Value{r.Digest[:], string(r.Factory), blob(r.Sealed), list, millis(r.ExpiresAt)}, err
+	case row.Rotation:
+		return rotations, encodeRotation(r), nil
+	case row.Credential:
+		return credentials, []driver.Value{string(r.Variable), string(r.Slot), blob(r.Sealed)}, nil
+	case row.RotationEvent:
+		return rotationEvents, encodeRotationEvent(r), nil
 	}
 	return nil, nil, fault.New(fault.Internal, "rows of type %T cannot be stored", r)
 }

@@ -45,6 +45,12 @@ func key(r row.Row) string {
 		return join("l", r.Policy, fmt.Sprintf("%09d", r.Version))
 	case row.HostFactoryToken:
 		return join("m", fmt.Sprintf("%x", r.Digest))
+	case row.Rotation:
+		return join("n", r.Variable)
+	case row.Credential:
+		return join("o", r.Variable, r.Slot)
+	case row.RotationEvent:
+		return join("p", r.Variable, fmt.Sprintf("%09d", r.Revision))
 	}
 	panic(fmt.Sprintf("no key for %T", r))
 }
@@ -82,6 +88,12 @@ func parents(r row.Row) (keys []string, cascade bool) {
 		return []string{join("d", r.Policy)}, true
 	case row.HostFactoryToken:
 		return []string{join("d", r.Factory)}, true
+	case row.Rotation:
+		return []string{join("d", r.Variable)}, true
+	case row.Credential:
+		return []string{join("d", r.Variable)}, true
+	case row.RotationEvent:
+		return []string{join("d", r.Variable)}, true
 	}
 	return nil, false
 }
@@ -109,7 +121,7 @@ func (m model) commit(s *row.Set) model {
 			}
 			next[k] = change.Row
 		case row.Delete:
-			if !exists && k[0] != 'k' && k[0] != 'l' {
+			if !exists && k[0] != 'k' && k[0] != 'l' && k[0] != 'p' {
 				return nil
 			}
 			delete(next, k)
@@ -150,6 +162,9 @@ func (m model) holds(c row.Condition) bool {
 			}
 		}
 		return latest == c.Version
+	case row.RotationIs:
+		r, _ := m[key(row.Rotation{Variable: c.Variable})].(row.Rotation)
+		return r.Revision == c.Revision
 	}
 	panic(fmt.Sprintf("no such condition: %T", c))
 }
@@ -158,7 +173,9 @@ func (m model) holds(c row.Condition) bool {
 func (m model) rows() []row.Row {
 	var rows []row.Row
 	for _, k := range slices.Sorted(maps.Keys(m)) {
-		rows = append(rows, loaded(m[k]))
+		if k[0] != 'p' {
+			rows = append(rows, loaded(m[k]))
+		}
 	}
 	return rows
 }
@@ -217,7 +234,7 @@ func (g generator) row() row.Row {
 	role, resource, policy := g.id("user"), g.id("variable"), g.id("policy")
 	blob := []byte{byte(g.Intn(3)), byte(g.Intn(256))}
 	at := time.UnixMilli(int64(1 + g.Intn(1e12))).UTC()
-	switch g.Intn(16) {
+	switch g.Intn(20) {
 	case 0:
 		return row.Account{Name: string(rune('a' + g.Intn(2))), CreatedAt: at}
 	case 1:
@@ -243,12 +260,22 @@ func (g generator) row() row.Row {
 	case 14:
 		return row.HostFactoryToken{Digest: [32]byte{blob[0]}, Factory: resource, Sealed: blob, ExpiresAt: at}
 	}
+	switch g.Intn(3) {
+	case 0:
+		return row.Rotation{Variable: resource, Revision: int64(1 + g.Intn(3)), State: "idle", LastSuccess: at}
+	case 1:
+		return row.Credential{Variable: resource, Slot: []row.Slot{row.Candidate, row.Previous}[g.Intn(2)], Sealed: blob}
+	case 2:
+		if g.Intn(2) == 0 {
+			return row.RotationEvent{Variable: resource, Revision: int64(1 + g.Intn(3)), At: at}
+		}
+	}
 	return row.Secret{Resource: resource, Version: 1 + g.Intn(4), Sealed: blob, CreatedAt: at, ExpiresAt: at}
 }
 
 func (g generator) condition() row.Condition {
 	role, resource := g.id("user"), g.id("variable")
-	switch g.Intn(5) {
+	switch g.Intn(6) {
 	case 0:
 		return row.RoleExists{Role: role}
 	case 1:
@@ -257,6 +284,8 @@ func (g generator) condition() row.Condition {
 		return row.KeyIs{Role: role, Digest: [32]byte{byte(g.Intn(3))}}
 	case 3:
 		return row.PasswordIs{Role: role}
+	case 4:
+		return row.RotationIs{Variable: resource, Revision: int64(g.Intn(4))}
 	}
 	return row.LatestVersion{Resource: resource, Version: g.Intn(5)}
 }
