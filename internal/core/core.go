@@ -60,6 +60,8 @@ type Options struct {
 	Now     func() time.Time
 	Rand    io.Reader
 	Log     *slog.Logger
+	// Rotation may be nil: then nothing rotates, and annotations about it are not checked.
+	Rotation *Rotation
 }
 
 // Core is the one value behind all doors. It is safe for concurrent use.
@@ -78,6 +80,9 @@ type Core struct {
 
 	structure gate  // at most one planner of roles, resources and edges
 	rows      locks // at most one writer of a secret or a credential
+
+	rotation *Rotation
+	due      dueList // guarded by mu
 
 	values    *values
 	tokenKeys *token.Keys
@@ -98,6 +103,8 @@ func Open(ctx context.Context, o Options) (*Core, error) {
 	c := &Core{
 		store: o.Store, audit: o.Audit, config: o.Config, clock: o.Now, rand: o.Rand, log: o.Log,
 		graph:     rbac.New(),
+		rotation:  o.Rotation,
+		due:       newDueList(),
 		structure: newGate(),
 		values:    values,
 		bcrypt:    make(chan struct{}, passwordChecks),
@@ -114,6 +121,7 @@ func Open(ctx context.Context, o Options) (*Core, error) {
 	if err := c.refreshSigners(); err != nil {
 		return nil, err
 	}
+	c.RescheduleRotations()
 	c.background.Go(c.buildSearch)
 	return c, nil
 }
@@ -132,7 +140,7 @@ func (c *Core) now() time.Time { return c.clock().UTC().Truncate(time.Millisecon
 func (c *Core) apply(sets []*row.Set) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	signing := false
+	signing, now := false, c.now()
 	for _, set := range sets {
 		if err := c.graph.Apply(set); err != nil {
 			// Answers from this graph would no longer be what is durable.
@@ -144,6 +152,7 @@ func (c *Core) apply(sets []*row.Set) {
 				signing = true
 			}
 		}
+		c.scheduleSet(set, now)
 	}
 	if signing {
 		if err := c.refreshSigners(); err != nil {

@@ -29,6 +29,16 @@ type Load struct {
 	Now             time.Time
 	APIKeyDefault   bool // hosts without annotation authn/api-key get a key; else they are refused
 	UsersInRootOnly bool // users must be owned by the administrator
+	// Check finds fault with the annotations that a declared variable will have; nil:
+	// with none.
+	Check func(annotations map[string]string) []Problem
+}
+
+// Problem is something wrong with an annotation.
+type Problem struct {
+	Annotation string
+	Message    string // what is wrong
+	Advice     string // how to mend it
 }
 
 // Planned is what a load leads to beyond the row changes of its transaction. Only
@@ -70,7 +80,34 @@ func (r *Resolved) Plan(g *rbac.Graph, tx *rbac.Tx, in Load) (*Planned, error) {
 	if err := p.keepsFoundations(r); err != nil {
 		return nil, err
 	}
+	if err := p.checkAnnotations(r); err != nil {
+		return nil, err
+	}
 	return p.outcome(r), nil
+}
+
+// checkAnnotations looks at the variables whose annotations about rotation the document
+// gives, as they will be with those from elsewhere.
+func (p *planner) checkAnnotations(r *Resolved) error {
+	if p.in.Check == nil {
+		return nil
+	}
+	for _, rec := range r.Records {
+		x := p.g.Resource(rec.ID)
+		if x == nil || rec.ID.Kind() != "variable" || !slices.ContainsFunc(rec.Annotations, func(a Annotation) bool { return strings.HasPrefix(a.Name, "rotation/") }) {
+			continue
+		}
+		annotations := make(map[string]string, len(x.Annotations))
+		for _, a := range x.Annotations {
+			annotations[a.Name] = a.Value
+		}
+		if problems := p.in.Check(annotations); len(problems) > 0 {
+			first := problems[0]
+			return refuse(ErrMeaning, rec.Position, first.Advice,
+				"Annotation '"+first.Annotation+"' of variable '"+rec.ID.Identifier()+"' cannot be used: "+first.Message)
+		}
+	}
+	return nil
 }
 
 // planner is one load under way.

@@ -62,7 +62,7 @@ type Resource struct {
 	Loads       []int // kept policy versions, oldest first
 	Tokens      []*FactoryToken
 	Rotation    *row.Rotation // of a variable whose rotation has begun; never changed in place
-	Serial      uint64 // distinguishes a resource from an earlier one of the same id
+	Serial      uint64        // distinguishes a resource from an earlier one of the same id
 
 	ownedAt  int32
 	policyAt int32

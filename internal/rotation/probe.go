@@ -1,6 +1,8 @@
 package rotation
 
 import (
+	"time"
+
 	"rekey/internal/rotation/target"
 	"rekey/internal/row"
 )
@@ -99,7 +101,7 @@ func (m *machine) fail(err *target.Error) Action {
 	m.note(err)
 	m.Failure, m.Outcome = err, "failed"
 	w.Attempts++
-	w.RetryAt = m.f.Now.Add(m.s.Limits.Backoff(w.Attempts, m.f.Random))
+	w.RetryAt = m.f.Now.Add(m.s.Limits.Backoff(w.Attempts, m.f.Random)).Truncate(time.Millisecond)
 	switch {
 	case w.Sent:
 		w.State = Uncertain

@@ -68,6 +68,19 @@ type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 // variable's own is under Main.
 type Credential map[string]secret.Bytes
 
+// Equal tells whether two credentials have the same values.
+func (c Credential) Equal(d Credential) bool {
+	if len(c) != len(d) {
+		return false
+	}
+	for name, value := range c {
+		if other, ok := d[name]; !ok || !value.Equal(other) {
+			return false
+		}
+	}
+	return true
+}
+
 // Main is the name of the rotated variable's value in a Credential.
 const Main = ""
 
