@@ -22,22 +22,29 @@ type DueRotation struct {
 // dueList has the rotations by the moment at which there is something to do for them. It
 // is derived from the rows, and guarded as the graph is.
 type dueList struct {
-	order *btree.BTreeG[DueRotation]
-	at    map[ident.ID]DueRotation
-	wake  chan struct{}
+	scheduled, urgent *btree.BTreeG[DueRotation]
+	at                map[ident.ID]DueRotation
+	wake              chan struct{}
 }
 
 func newDueList() dueList {
-	return dueList{
-		order: btree.NewBTreeGOptions(func(a, b DueRotation) bool {
-			if a.Due.Equal(b.Due) {
-				return a.Variable < b.Variable
-			}
-			return a.Due.Before(b.Due)
-		}, btree.Options{NoLocks: true}),
-		at:   map[ident.ID]DueRotation{},
-		wake: make(chan struct{}, 1),
+	return dueList{scheduled: newDueOrder(), urgent: newDueOrder(), at: map[ident.ID]DueRotation{}, wake: make(chan struct{}, 1)}
+}
+
+func newDueOrder() *btree.BTreeG[DueRotation] {
+	return btree.NewBTreeGOptions(func(a, b DueRotation) bool {
+		if a.Due.Equal(b.Due) {
+			return a.Variable < b.Variable
+		}
+		return a.Due.Before(b.Due)
+	}, btree.Options{NoLocks: true})
+}
+
+func (l *dueList) order(d DueRotation) *btree.BTreeG[DueRotation] {
+	if d.Scheduled {
+		return l.scheduled
 	}
+	return l.urgent
 }
 
 func (l *dueList) set(d DueRotation) {
@@ -46,19 +53,23 @@ func (l *dueList) set(d DueRotation) {
 		return
 	}
 	if had {
-		l.order.Delete(old)
+		l.order(old).Delete(old)
 		delete(l.at, d.Variable)
 	}
 	if d.Due.IsZero() {
 		return
 	}
 	l.at[d.Variable] = d
-	l.order.Set(d)
-	if first, _ := l.order.Min(); first.Variable == d.Variable {
-		select {
-		case l.wake <- struct{}{}:
-		default: // there is a signal already
-		}
+	l.order(d).Set(d)
+	if first, _ := l.order(d).Min(); first.Variable == d.Variable {
+		l.signal()
+	}
+}
+
+func (l *dueList) signal() {
+	select {
+	case l.wake <- struct{}{}:
+	default: // there is a signal already
 	}
 }
 
@@ -111,23 +122,26 @@ func (c *Core) RescheduleRotations() {
 		}
 		return true
 	})
+	c.due.signal() // what was not due yet may be now
 }
 
-// DueRotations visits what is due now, the longest due first, until visit returns
-// false. next is when there is more to do, zero if that is not known; RotationsChanged
-// says when next has come nearer.
-func (c *Core) DueRotations(visit func(DueRotation) bool) (next time.Time) {
+// DueRotations visits what is due now, the longest due first, until visit returns false:
+// those whose time has come, or those that are urgent. If it has visited them all, wait
+// is how long it takes until there is more, negative if that is not known;
+// RotationsChanged says when that has come nearer.
+func (c *Core) DueRotations(scheduled bool, visit func(DueRotation) bool) (wait time.Duration) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	now := c.now()
-	c.due.order.Scan(func(d DueRotation) bool {
+	wait = -1
+	c.due.order(DueRotation{Scheduled: scheduled}).Scan(func(d DueRotation) bool {
 		if d.Due.After(now) {
-			next = d.Due
+			wait = d.Due.Sub(now)
 			return false
 		}
 		return visit(d)
 	})
-	return next
+	return wait
 }
 
 // RotationsChanged gets a signal when there is something to do earlier than before.

@@ -43,22 +43,33 @@ type RotationRun struct {
 // ErrRotationTaken says that somebody else works on the rotation.
 var ErrRotationTaken = errors.New("another worker has the rotation")
 
-// BeginRotation claims a rotation, if there is something to do for it; else the run has
-// nothing to call. ErrRotationTaken if another worker was faster.
-func (c *Core) BeginRotation(ctx context.Context, id ident.ID) (*RotationRun, error) {
+// OpenRotation reads what working on a rotation needs, and claims nothing yet.
+func (c *Core) OpenRotation(ctx context.Context, id ident.ID) (*RotationRun, error) {
 	r := &RotationRun{c: c, id: id, slots: map[row.Slot]target.Credential{}, started: c.now()}
-	if err := r.bind(ctx); err != nil {
-		return nil, err
-	}
-	r.actor = r.run.Row.RequestedBy
-	if err := r.record(ctx, rotation.Event{What: rotation.Begin}, nil); err != nil {
-		return nil, err
-	}
-	return r, r.proceed(ctx)
+	err := r.bind(ctx)
+	return r, err
 }
 
-// Group names what should not be contacted too often at once; empty: not known.
-func (r *RotationRun) Group() string { return r.identity }
+// Address is that of the target, which must not be contacted too often at once.
+func (r *RotationRun) Address() string {
+	address, _, _ := strings.Cut(r.identity, " ")
+	return address
+}
+
+// Begin claims the rotation, if there is something to do for it; else there is nothing
+// to call. ErrRotationTaken if another worker was faster.
+func (r *RotationRun) Begin(ctx context.Context) error {
+	r.actor = r.run.Row.RequestedBy
+	if err := r.record(ctx, rotation.Event{What: rotation.Begin}, nil); err != nil {
+		return err
+	}
+	if r.do.Do == rotation.Rest {
+		r.c.mu.Lock()
+		r.c.schedule(r.id, r.c.now()) // a window may have been missed since it was put into the list
+		r.c.mu.Unlock()
+	}
+	return r.proceed(ctx)
+}
 
 // Call is the next call of the target; nil if there is nothing left to do. It takes no
 // part in the run's state, so that a call that never returns can be left behind.
