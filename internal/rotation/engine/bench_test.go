@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"rekey/internal/core"
 	"rekey/internal/rotation"
 	"rekey/internal/secret"
@@ -33,9 +35,11 @@ func BenchmarkRotations(b *testing.B) {
 	begun, done := time.Now(), 0
 	for done < b.N {
 		n := min(variables, b.N-done)
+		var requests errgroup.Group
 		for i := range n {
-			must(b, w.RotateNow(ctx, core.Operator(), variable(fmt.Sprintf("v%d", i))))
+			requests.Go(func() error { return w.RotateNow(ctx, core.Operator(), variable(fmt.Sprintf("v%d", i))) })
 		}
+		must(b, requests.Wait())
 		for i := range n {
 			name := fmt.Sprintf("v%d", i)
 			for s := w.status(name); s.State != rotation.Idle || !s.RequestedAt.IsZero() || s.Holder != ""; s = w.status(name) {

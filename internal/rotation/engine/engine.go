@@ -111,7 +111,7 @@ func (e *Engine) dispatch(ctx context.Context) time.Duration {
 				return false
 			}
 			if scheduled {
-				if w := e.pace.wait(); w > 0 {
+				if w := e.pace.wait(time.Now()); w > 0 {
 					wait, full = min(wait, w), true
 					return false
 				}

@@ -85,6 +85,9 @@ type pace struct {
 	next     time.Time
 }
 
+// burst is how long what was not used of the pace may be used later.
+const burst = time.Second / 10
+
 // start sets the pace for what is overdue: over the time in which it is to be spread, but
 // not slower than one a second, nor faster than the rate.
 func (p *pace) start(overdue int, o Options) {
@@ -96,19 +99,13 @@ func (p *pace) start(overdue int, o Options) {
 }
 
 // wait is how long the next one has to wait; if it has not to, it is counted.
-func (p *pace) wait() time.Duration {
-	now := time.Now()
+func (p *pace) wait(now time.Time) time.Duration {
 	if w := p.next.Sub(now); w > 0 {
 		return w
 	}
-	// What was not used lately may be used now, up to a tenth of a second's worth.
-	p.next = later(p.next, now.Add(-time.Second/10)).Add(p.interval)
-	return 0
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
+	if oldest := now.Add(-burst); p.next.Before(oldest) {
+		p.next = oldest
 	}
-	return b
+	p.next = p.next.Add(p.interval)
+	return 0
 }
