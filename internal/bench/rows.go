@@ -34,7 +34,7 @@ func (e *Env) size(n int) int { return n / e.Shrink }
 type Result struct {
 	Row       string  `json:"row"`
 	Operation string  `json:"operation"`
-	Unit      string  `json:"unit"` // "x" for a ratio, "s" or "MB" (10^6 bytes)
+	Unit      string  `json:"unit"` // "x" for a ratio, "s", "ms" or "MB" (10^6 bytes)
 	Figure    Spread  `json:"figure"`
 	AtLeast   float64 `json:"at_least,omitempty"`     // threshold, if not 0
 	AtMost    float64 `json:"at_most,omitempty"`      // threshold, if not 0
@@ -67,6 +67,7 @@ var rows = []row{
 	{"load", measureLoad},
 	{"add-host", measureAddHost},
 	{"start", measureStart},
+	{"size", measureSize},
 }
 
 // Rows returns the names of the rows that the expression matches, in the order they are measured.

@@ -65,6 +65,8 @@ func command() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(quickstartCommand(), serverCommand(), accountCommand(), roleCommand(), policyCommand(), signingKeyCommand(),
 		dataKeyCommand(), configCommand(), waitCommand(), versionCommand())
+	root.AddCommand(initCommand(), loginCommand(), logoutCommand(), whoAmICommand(), authenticateCommand(), authnCommand(), variableCommand(),
+		hostCommand(), userCommand())
 	return root
 }
 

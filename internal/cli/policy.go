@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -14,45 +13,114 @@ import (
 )
 
 func policyCommand() *cobra.Command {
-	policy := &cobra.Command{Use: "policy", Short: "Load policies as the operator", Args: cobra.NoArgs}
-	policy.AddCommand(newLocal(&cobra.Command{
-		Use: "load ACCOUNT FILE...", Short: "Replace an account's root policy",
-		Long: "Loads each file in turn into the account's root policy, as PUT /policies does: what the file does not\n" +
-			"have is removed. Prints the version and the API keys of new users and hosts as JSON. A file that\n" +
-			"cannot be loaded changes nothing; those after it are still loaded.",
-		Args: cobra.MinimumNArgs(2),
-	}, false, func(cmd *cobra.Command, local *admin.Client, args []string) error {
-		account, files := args[0], args[1:]
-		var failed error
-		for _, file := range files {
-			if err := loadPolicy(cmd, local, account, file); err != nil {
-				failed = errors.Join(failed, err)
-			}
-		}
-		return failed
-	}))
+	policy := &cobra.Command{Use: "policy", Short: "Load, fetch and compare policies", Args: cobra.NoArgs}
+	policy.AddCommand(policyLoadCommand(), policyChangeCommand("update"), policyChangeCommand("replace"), policyDiffCommand(), policyFetchCommand())
 	return policy
 }
 
-func loadPolicy(cmd *cobra.Command, local *admin.Client, account, file string) error {
+// policyLoadCommand has two forms. Flags mean a load over HTTP by whoever is logged
+// in; arguments mean one by the operator, on the data directory.
+func policyLoadCommand() *cobra.Command {
+	cmd := policyChangeCommand("load")
+	remote, missing := cmd.RunE, cmd.Args
+	cmd.Use = "load -b BRANCH -f FILE\n  rekey policy load ACCOUNT FILE..."
+	cmd.Long += "\n\nWith ACCOUNT and files instead of flags it is the operator's command: on the machine of the server, without a\n" +
+		"login, it replaces the root policy of the account by each file in turn, as PUT /policies does: what the file\n" +
+		"does not have is removed. A file that cannot be loaded changes nothing; those after it are still loaded."
+	cmd.Example += "\n  rekey policy load demo root.yml"
+	newLocal(cmd, false, loadPolicies)
+	local := cmd.RunE
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		flags := cmd.Flags()
+		switch {
+		case len(args) == 0:
+			return missing(cmd, args)
+		case flags.Changed("branch") || flags.Changed("file"):
+			return errors.New("give either -b BRANCH and -f FILE, or ACCOUNT and files as the operator of the server")
+		case flags.Changed("dry-run") || flags.Changed("keys-to"):
+			return errors.New("--dry-run and --keys-to go with -b BRANCH and -f FILE")
+		}
+		return cobra.MinimumNArgs(2)(cmd, args)
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return local(cmd, args)
+		}
+		return remote(cmd, args)
+	}
+	return cmd
+}
+
+func loadPolicies(cmd *cobra.Command, local *admin.Client, args []string) error {
+	yes, err := cmd.Flags().GetBool("yes")
+	failed := fault.Wrap(err, "reading the flags")
+	for _, file := range args[1:] {
+		if err := loadPolicy(cmd, local, args[0], file, yes); err != nil {
+			failed = errors.Join(failed, err)
+		}
+	}
+	return failed
+}
+
+func loadPolicy(cmd *cobra.Command, local *admin.Client, account, file string, yes bool) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return &fault.Error{Kind: fault.Invalid, Message: err.Error(), Advice: "name a file with a policy", Cause: err}
 	}
 	began := time.Now()
-	loaded, err := local.LoadPolicy(cmd.Context(), account, text)
+	lost, err := local.RehearsePolicy(cmd.Context(), account, text)
+	if err == nil {
+		err = agreeToLose(cmd, yes, lost.Count, lost.Variables)
+	}
+	var loaded admin.Loaded
+	if err == nil {
+		loaded, err = local.LoadPolicy(cmd.Context(), account, text)
+	}
 	if err != nil {
 		return fault.Wrap(err, "%s was not loaded", file)
 	}
 	for _, warning := range loaded.Warnings {
 		fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s: %s\n", file, warning)
 	}
-	encoder := json.NewEncoder(cmd.OutOrStdout())
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(loaded); err != nil {
-		return fault.Wrap(err, "printing the API keys")
+	if err := printJSON(cmd.OutOrStdout(), loaded); err != nil {
+		return err
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "Loaded policy in %.2f seconds\n", time.Since(began).Seconds())
 	return nil
+}
+
+// agreeToLose asks before values are destroyed. Where nobody can be asked, only --yes
+// is a yes.
+func agreeToLose(cmd *cobra.Command, yes bool, count int, variables []string) error {
+	if count == 0 {
+		return nil
+	}
+	w := cmd.ErrOrStderr()
+	fmt.Fprintf(w, "warning: this destroys the values of %s, for good:\n", plural(count, "variable"))
+	for _, variable := range variables {
+		fmt.Fprintln(w, "  "+variable)
+	}
+	if more := count - len(variables); more > 0 {
+		fmt.Fprintf(w, "  and %d more\n", more)
+	}
+	if yes {
+		return nil
+	}
+	refused := fault.New(fault.Invalid, "the values of %s would be destroyed, nothing was changed", plural(count, "variable"))
+	refused.Advice = "keep them in the policy, or say --yes"
+	if !isTerminal(cmd.InOrStdin()) {
+		return refused
+	}
+	agreed, err := agrees(cmd, w, "Destroy them?", refused.Advice)
+	if err == nil && !agreed {
+		return refused
+	}
+	return err
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }

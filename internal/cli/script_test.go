@@ -26,12 +26,15 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("CONJUR_CREDENTIAL_STORAGE", "file") // nobody's keyring
 			env.Setenv("GORACE", os.Getenv("GORACE"))
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"mode":  checkMode,
 			"ready": waitForServer,
+			"serve": serve,
+			"keep":  keep,
 		},
 	})
 }

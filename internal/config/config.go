@@ -34,6 +34,9 @@ type Config struct {
 	HostTokenTTL         time.Duration
 	APIKeyDefault        bool
 	ListLimitMax         int
+	EffectiveDepth       int
+	EffectiveLimit       int
+	HostFactories        bool
 	SecretVersions       int
 	PolicyVersions       int
 	UsersInRootOnly      bool

@@ -21,7 +21,7 @@ func table() []*Setting {
 			field:   func(c *Config) any { return &c.DataDir },
 			check: func(c *Config) error {
 				if c.DataDir == "" {
-					return fmt.Errorf("there is no home directory to put the data into: name a directory")
+					return fmt.Errorf("there is no home directory to put the data into: name a directory with --data-dir or REKEY_DATA_DIR")
 				}
 				return nil
 			},
@@ -117,6 +117,23 @@ func table() []*Setting {
 			check: func(c *Config) error { return checkRange(c.PolicyVersions, 1) },
 		},
 		{
+			Key: "effective_policy_max_depth", Env: []string{"REKEY_EFFECTIVE_POLICY_MAX_DEPTH", "CONJUR_EFFECTIVE_POLICY_MAX_DEPTH"}, Flag: "effective-policy-max-depth", Type: "number", Default: "64",
+			Doc:   "How many levels beneath a policy a client may read at once.",
+			field: func(c *Config) any { return &c.EffectiveDepth },
+			check: func(c *Config) error { return checkRange(c.EffectiveDepth, 0) },
+		},
+		{
+			Key: "effective_policy_max_limit", Env: []string{"REKEY_EFFECTIVE_POLICY_MAX_LIMIT", "CONJUR_EFFECTIVE_POLICY_MAX_LIMIT"}, Flag: "effective-policy-max-limit", Type: "number", Default: "100000",
+			Doc:   "How many resources, annotations and permissions a policy may have for a client to read it.",
+			field: func(c *Config) any { return &c.EffectiveLimit },
+			check: func(c *Config) error { return checkRange(c.EffectiveLimit, 0) },
+		},
+		{
+			Key: "host_factories_enabled", ServerOnly: true, Env: []string{"REKEY_HOST_FACTORIES_ENABLED", "CONJUR_HOST_FACTORIES_ENABLED"}, Flag: "host-factories", Type: "true or false", Default: "true",
+			Doc:   "Whether hosts can enrol themselves with tokens of host factories; without, these routes do not exist.",
+			field: func(c *Config) any { return &c.HostFactories },
+		},
+		{
 			Key: "users_in_root_policy_only", Env: []string{"REKEY_USERS_IN_ROOT_POLICY_ONLY", "CONJUR_USERS_IN_ROOT_POLICY_ONLY"}, Flag: "users-in-root-policy-only", Type: "true or false", Default: "false",
 			Doc:   "Refuse policies that create users anywhere but in the root policy.",
 			field: func(c *Config) any { return &c.UsersInRootOnly },
@@ -166,6 +183,6 @@ func defaultDataDir() string {
 // foreign are settings that a Conjur configuration may have and that nothing here
 // answers to; they are warned about instead of being refused.
 var foreign = []string{
-	"authenticators", "extensions", "telemetry_enabled", "effective_policy_max_depth", "effective_policy_max_limit",
-	"authn_jwt_ignore_missing_issuer_claim", "dynamic_secrets_per_request_max", "host_factories_enabled",
+	"authenticators", "extensions", "telemetry_enabled",
+	"authn_jwt_ignore_missing_issuer_claim", "dynamic_secrets_per_request_max",
 }

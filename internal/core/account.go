@@ -82,7 +82,7 @@ func checkAccountName(name string) error {
 // creates an account (rather than an operator) becomes a member of the administrator.
 func (c *Core) CreateAccount(ctx context.Context, caller Caller, name string, plain *secret.Bytes) (secret.Bytes, error) {
 	key, err := c.createAccount(ctx, caller, name, plain)
-	return key, c.decided(err, c.by(caller).AccountCreate(name, err))
+	return answer(c, key, err, c.by(caller).AccountCreate(name, err))
 }
 
 func (c *Core) createAccount(ctx context.Context, caller Caller, name string, plain *secret.Bytes) (key secret.Bytes, err error) {

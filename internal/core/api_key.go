@@ -8,6 +8,7 @@ import (
 	"rekey/internal/apikey"
 	"rekey/internal/fault"
 	"rekey/internal/ident"
+	"rekey/internal/policy"
 	"rekey/internal/row"
 	"rekey/internal/secret"
 	"rekey/internal/store"
@@ -18,10 +19,12 @@ func (c *Core) APIKey(ctx context.Context, caller Caller) (secret.Bytes, error) 
 	if caller.proof == byToken {
 		return secret.Bytes{}, refused("a token does not show the API key")
 	}
-	return c.showKey(ctx, caller.Role)
+	return c.showKey(ctx, caller.Role, func() error { return c.stillProven(caller) })
 }
 
-func (c *Core) showKey(ctx context.Context, id ident.ID) (secret.Bytes, error) {
+// showKey shows the current key of a role, provided that it may be shown at the moment
+// when it is the current one.
+func (c *Core) showKey(ctx context.Context, id ident.ID, may func() error) (secret.Bytes, error) {
 	keyless := refused("CONJ00120E Role '%s' has no credentials", id)
 	// The key may be rotated between the two reads: then the sealed bytes do not
 	// belong to the digest, and the newer one is wanted.
@@ -31,7 +34,11 @@ func (c *Core) showKey(ctx context.Context, id ident.ID) (secret.Bytes, error) {
 		if r := c.graph.Role(id); r != nil {
 			key = r.Key
 		}
+		err := may()
 		c.mu.RUnlock()
+		if err != nil {
+			return secret.Bytes{}, err
+		}
 		if key == nil {
 			return secret.Bytes{}, keyless
 		}
@@ -85,7 +92,7 @@ func (c *Core) RotateKey(ctx context.Context, caller Caller, account, role strin
 			return once
 		})
 	}
-	return key, c.decided(err, c.by(caller).APIKeyRotate(target, err))
+	return answer(c, key, err, c.by(caller).APIKeyRotate(target, err))
 }
 
 // KeyRotatedAt tells when an API key was last rotated. It is guarded as RotateKey is.
@@ -162,9 +169,9 @@ func noSuchRole(shown string, caller Caller) *fault.Error {
 	return fault.New(fault.NotFound, "CONJ00123E Resource '%s' requested by role '%s' not found", shown, caller.Role)
 }
 
-// rotateOnce replaces the key that is current now. A caller that proved itself by its
-// key loses the race against another rotation of the same key: of two callers that
-// share it, only one is told that it has succeeded.
+// rotateOnce replaces the key that is current now. A caller that rotates its own key
+// loses the race against another rotation that was proved by the same key: of two
+// callers that share it, only one is told that it has succeeded.
 func (c *Core) rotateOnce(ctx context.Context, caller Caller, target ident.ID) (secret.Bytes, error) {
 	defer c.rows.lock(target)()
 	c.mu.RLock()
@@ -172,18 +179,19 @@ func (c *Core) rotateOnce(ctx context.Context, caller Caller, target ident.ID) (
 	if r := c.graph.Role(target); r != nil {
 		current = r.Key
 	}
+	err := c.stillProven(caller)
 	c.mu.RUnlock()
+	if err != nil {
+		return secret.Bytes{}, err
+	}
 	if current == nil {
 		return secret.Bytes{}, notApplicable(target)
-	}
-	if caller.proof == byKey && target == caller.Role && current.Digest != caller.keyDigest {
-		return secret.Bytes{}, refused("CONJ00002E Invalid credentials: the key was replaced while this request was under way")
 	}
 	key, fresh, err := c.newKey(target, c.now())
 	if err != nil {
 		return secret.Bytes{}, err
 	}
-	set := &row.Set{Require: []row.Condition{row.KeyIs{Role: target, Digest: current.Digest}}}
+	set := &row.Set{Require: append(caller.proven(), row.KeyIs{Role: target, Digest: current.Digest})}
 	set.Add(row.Update, fresh)
 	if err := c.commit(ctx, set); err != nil {
 		return secret.Bytes{}, err
@@ -192,10 +200,10 @@ func (c *Core) rotateOnce(ctx context.Context, caller Caller, target ident.ID) (
 }
 
 // RetrieveKey shows any role's API key to an operator. A user or host that has none
-// gets one.
+// gets one, unless its annotation says that it is to have none.
 func (c *Core) RetrieveKey(ctx context.Context, caller Caller, id ident.ID) (secret.Bytes, error) {
 	key, err := c.retrieveKey(ctx, caller, id)
-	return key, c.decided(err, c.by(caller).APIKeyRetrieve(id, err))
+	return answer(c, key, err, c.by(caller).APIKeyRetrieve(id, err))
 }
 
 func (c *Core) retrieveKey(ctx context.Context, caller Caller, id ident.ID) (secret.Bytes, error) {
@@ -205,11 +213,12 @@ func (c *Core) retrieveKey(ctx context.Context, caller Caller, id ident.ID) (sec
 	c.mu.RLock()
 	r := c.graph.Role(id)
 	keyless := r != nil && r.Key == nil
+	wanted := r != nil && policy.WantsKey(r, c.config.APIKeyDefault)
 	c.mu.RUnlock()
 	switch {
 	case r == nil:
 		return secret.Bytes{}, notFound(id)
-	case keyless && id.Kind() != "user" && id.Kind() != "host":
+	case keyless && (id.Kind() != "user" && id.Kind() != "host" || !wanted):
 		return secret.Bytes{}, notApplicable(id)
 	case keyless:
 		key, fresh, err := c.newKey(id, c.now())
@@ -222,5 +231,5 @@ func (c *Core) retrieveKey(ctx context.Context, caller Caller, id ident.ID) (sec
 			return key, err
 		}
 	}
-	return c.showKey(ctx, id)
+	return c.showKey(ctx, id, func() error { return nil })
 }

@@ -56,7 +56,7 @@ func (c *Core) AuthenticateKey(ctx context.Context, o Origin, account, login str
 	if err == nil {
 		issued, err = c.issue(id, account)
 	}
-	return issued, c.decided(err, c.from(o, knownRole(id, known)).Authenticate(id, "authn", webservice(account), err))
+	return answer(c, issued, err, c.from(o, knownRole(id, known)).Authenticate(id, "authn", webservice(account), err))
 }
 
 // issue signs an access token for a role.
@@ -105,7 +105,7 @@ func (c *Core) Basic(ctx context.Context, o Origin, account, login string, proof
 	id := ident.FromBasic(account, login)
 	caller := Caller{Origin: o, Role: id}
 	known, err := c.checkBasic(ctx, &caller, proof)
-	return caller, c.decided(err, c.from(o, knownRole(id, known)).Login(id, "authn", webservice(account), err))
+	return answer(c, caller, err, c.from(o, knownRole(id, known)).Login(id, "authn", webservice(account), err))
 }
 
 func (c *Core) checkBasic(ctx context.Context, caller *Caller, proof secret.Bytes) (known bool, err error) {
@@ -127,8 +127,11 @@ func (c *Core) checkBasic(ctx context.Context, caller *Caller, proof secret.Byte
 	// Only users have passwords, and no password looks like an API key. Whether the
 	// user exists must not show in how long the answer takes.
 	if caller.Role.Kind() == "user" && apikey.Flaw(proof) != "" {
-		if err := c.checkPassword(ctx, *caller, hash, proof); err == nil || !fault.Is(err, fault.Unauthenticated) {
-			caller.proof = byPassword
+		checked, err := c.checkPassword(ctx, hash, proof)
+		if err == nil {
+			caller.proof, caller.password = byPassword, checked
+		}
+		if !fault.Is(err, fault.Unauthenticated) {
 			return known, err
 		}
 	}
@@ -138,42 +141,48 @@ func (c *Core) checkBasic(ctx context.Context, caller *Caller, proof secret.Byte
 	return known, c.wrongKey(caller.Origin, caller.Role, proof)
 }
 
-// checkPassword compares a password with a sealed hash; nil is nobody's.
-func (c *Core) checkPassword(ctx context.Context, caller Caller, hash *row.Password, proof secret.Bytes) error {
+// checkPassword compares a password with a sealed hash; nil is nobody's. It returns
+// the sealed hash that is stored for the password now.
+func (c *Core) checkPassword(ctx context.Context, hash *row.Password, proof secret.Bytes) ([]byte, error) {
 	select {
 	case c.bcrypt <- struct{}{}:
 		defer func() { <-c.bcrypt }()
 	case <-ctx.Done():
-		return fault.Wrap(ctx.Err(), "the client has gone while its password waited to be checked")
+		return nil, fault.Wrap(ctx.Err(), "the client has gone while its password waited to be checked")
 	}
 	if hash == nil {
 		password.Burn(proof)
-		return refused("CONJ00002E Invalid credentials")
+		return nil, refused("CONJ00002E Invalid credentials")
 	}
 	stored, err := c.ring.Open(hash.Sealed, aadPassword(hash.Role))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	ok, rehash := password.Verify(stored.RevealString(), proof)
 	if !ok {
-		return refused("CONJ00002E Invalid credentials")
+		return nil, refused("CONJ00002E Invalid credentials")
 	}
 	if rehash {
-		c.rehash(ctx, hash, proof)
+		return c.rehash(ctx, hash, proof), nil
 	}
-	return nil
+	return hash.Sealed, nil
 }
 
-// rehash replaces a hash of an older form, now that the password is known. Failing
-// to is no reason to refuse the login: the next one tries again.
-func (c *Core) rehash(ctx context.Context, old *row.Password, proof secret.Bytes) {
+// rehash replaces a hash of an older form, now that the password is known, and returns
+// the sealed hash that is stored then. Failing to is no reason to refuse the login:
+// the next one tries again.
+func (c *Core) rehash(ctx context.Context, old *row.Password, proof secret.Bytes) []byte {
 	set, err := c.passwordSet(old.Role, old, proof, old.ChangedAt)
 	if err == nil {
 		err = c.commit(ctx, set)
 	}
-	if err != nil && !errors.Is(err, store.ErrChanged) {
+	if err == nil {
+		return set.Changes[0].Row.(row.Password).Sealed
+	}
+	if !errors.Is(err, store.ErrChanged) {
 		c.log.Warn("a password could not be hashed anew", "role", string(old.Role), "error", err)
 	}
+	return old.Sealed
 }
 
 // Token verifies the access token of an Authorization header. present is false if

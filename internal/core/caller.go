@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/netip"
@@ -19,6 +20,7 @@ type Origin struct {
 	IP        netip.Addr // invalid for a local command
 	RequestID string
 	UserAgent string
+	Path      string // of the request, where records name it; nothing secret is in it
 }
 
 // Caller is a role that has proved who it is, and how.
@@ -27,7 +29,8 @@ type Caller struct {
 	Role      ident.ID
 	IssuedAt  time.Time // of the access token; zero if it says nothing, or for other proofs
 	proof     proof
-	keyDigest [32]byte // proof byKey: of the key that was shown
+	keyDigest [32]byte // proof byKey, byFactoryToken: of what was shown
+	password  []byte   // proof byPassword: the sealed hash that the password was checked against
 	operator  bool
 }
 
@@ -38,7 +41,34 @@ const (
 	byToken proof = iota
 	byKey
 	byPassword
+	byFactoryToken // Role is the host factory
 )
+
+// proven is the condition that what the caller has shown is still what counts, for
+// changes of its own credentials: nil for a token.
+func (caller Caller) proven() []row.Condition {
+	switch caller.proof {
+	case byKey:
+		return []row.Condition{row.KeyIs{Role: caller.Role, Digest: caller.keyDigest}}
+	case byPassword:
+		return []row.Condition{row.PasswordIs{Role: caller.Role, Sealed: caller.password}}
+	}
+	return nil
+}
+
+// stillProven refuses a caller whose key or password was replaced while its request
+// was under way. Otherwise whoever has stolen one could win against its replacement by
+// asking all the time. The caller of this holds the graph.
+func (c *Core) stillProven(caller Caller) error {
+	r := c.graph.Role(caller.Role)
+	switch {
+	case caller.proof == byKey && (r == nil || r.Key == nil || r.Key.Digest != caller.keyDigest):
+		return refused("CONJ00002E Invalid credentials: the key was replaced while this request was under way")
+	case caller.proof == byPassword && (r == nil || r.Password == nil || !bytes.Equal(r.Password.Sealed, caller.password)):
+		return refused("CONJ00002E Invalid credentials: the password was replaced while this request was under way")
+	}
+	return nil
+}
 
 // Operator is the caller of local commands: whoever can open the data directory or
 // its socket may do everything.

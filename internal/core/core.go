@@ -34,6 +34,8 @@ type Config struct {
 	APIKeyDefault   bool              // hosts without annotation authn/api-key get a key; else they are refused
 	SecretVersions  int               // versions kept of a value
 	PolicyVersions  int               // versions kept of a policy
+	EffectiveDepth  int               // most levels of an effective policy
+	EffectiveLimit  int               // most resources, annotations and permissions of an effective policy
 	UsersInRootOnly bool              // users may only be created in the root policy
 	Passwords       map[string]string // by user id: set whenever a policy that declares the user is loaded
 	CacheBytes      int               // most memory for sealed values; 0 for the default
@@ -47,6 +49,8 @@ func Default() Config {
 		APIKeyDefault:  true,
 		SecretVersions: 20,
 		PolicyVersions: 20,
+		EffectiveDepth: 64,
+		EffectiveLimit: 100_000,
 		CacheBytes:     64 << 20,
 	}
 }
@@ -88,10 +92,14 @@ type Core struct {
 	tokenKeys *token.Keys
 	verifier  *token.Verifier
 	signers   atomic.Pointer[map[string]*token.Key] // by account
+	parsing   chan struct{}                         // bounds the policies that are parsed at once
 	bcrypt    chan struct{}                         // bounds the cores that password checks may take
 
 	background sync.WaitGroup
 }
+
+// parses is how many policies may be parsed at once.
+const parses = 2
 
 // Open loads everything that the store has. A root key that is not the one by which
 // the store was sealed is refused, by name.
@@ -107,6 +115,7 @@ func Open(ctx context.Context, o Options) (*Core, error) {
 		due:       newDueList(),
 		structure: newGate(),
 		values:    values,
+		parsing:   make(chan struct{}, parses),
 		bcrypt:    make(chan struct{}, passwordChecks),
 	}
 	c.committer = store.NewCommitter(o.Store, c.apply)

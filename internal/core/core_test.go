@@ -18,6 +18,7 @@ import (
 	"rekey/internal/policy"
 	"rekey/internal/seal"
 	"rekey/internal/secret"
+	"rekey/internal/store"
 	"rekey/internal/store/sqlite"
 )
 
@@ -29,9 +30,12 @@ type world struct {
 	audit    *trail
 	dir      string
 	config   core.Config
+	between  func() // called once, before the store is asked for a sealed value or key
 	root     *seal.Root
 	now      time.Time
+	store    store.Store
 	close    func()
+	cached   core.Caller // the administrator, where authenticating would be in the way
 }
 
 // trail keeps what the audit writes.
@@ -80,15 +84,40 @@ func (w *world) open() {
 	st, err := sqlite.Open(w.dir)
 	must(w.t, err)
 	w.Core, err = core.Open(ctx, core.Options{
-		Store: st, Audit: audit.To(w.audit), RootKey: w.root, Config: w.config,
+		Store: &interrupted{st, w}, Audit: audit.To(w.audit), RootKey: w.root, Config: w.config,
 		Now: func() time.Time { return w.now }, Rand: rand.Reader, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	must(w.t, err)
 	opened := w.Core
+	w.store = st
 	w.close = func() {
 		must(w.t, opened.Close())
 		must(w.t, st.Close())
 	}
+}
+
+// interrupted lets a test do something at the moment when a request has decided, and
+// has not read yet.
+type interrupted struct {
+	store.Store
+	w *world
+}
+
+func (s *interrupted) pause() {
+	if between := s.w.between; between != nil {
+		s.w.between = nil
+		between()
+	}
+}
+
+func (s *interrupted) Secret(ctx context.Context, id ident.ID, version int) ([]byte, error) {
+	s.pause()
+	return s.Store.Secret(ctx, id, version)
+}
+
+func (s *interrupted) APIKey(ctx context.Context, id ident.ID) ([]byte, error) {
+	s.pause()
+	return s.Store.APIKey(ctx, id)
 }
 
 // reopen is a restart.

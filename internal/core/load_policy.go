@@ -51,7 +51,10 @@ func (c *Core) LoadPolicy(ctx context.Context, caller Caller, id ident.ID, mode 
 	if err != nil {
 		return Loaded{}, c.decided(err, c.by(caller).PolicyLoadFailed(mode == policy.Add, err))
 	}
-	return loaded, c.record(policyRecords(c.by(caller), id, loaded.Version, changes)...)
+	if err := c.record(policyRecords(c.by(caller), id, loaded.Version, changes)...); err != nil {
+		return Loaded{}, err
+	}
+	return loaded, nil
 }
 
 func (c *Core) loadPolicy(ctx context.Context, caller Caller, id ident.ID, mode policy.Mode, text []byte) (Loaded, []row.Change, error) {
@@ -82,6 +85,18 @@ func (c *Core) loadPolicy(ctx context.Context, caller Caller, id ident.ID, mode 
 	return l.loaded, l.changes, nil
 }
 
+// MayLoadPolicy decides, before a text is read from the network, whether LoadPolicy
+// would be refused to the caller anyway. A refusal is audited as the load's.
+func (c *Core) MayLoadPolicy(caller Caller, id ident.ID, mode policy.Mode) error {
+	c.mu.RLock()
+	_, err := c.mayLoad(caller, id, mode)
+	c.mu.RUnlock()
+	if err != nil {
+		return c.decided(err, c.by(caller).PolicyLoadFailed(mode == policy.Add, err))
+	}
+	return nil
+}
+
 // readPolicy parses a text. Whoever may not load it learns nothing of its errors.
 func (c *Core) readPolicy(caller Caller, id ident.ID, mode policy.Mode, text []byte) (*policy.Document, error) {
 	c.mu.RLock()
@@ -93,6 +108,9 @@ func (c *Core) readPolicy(caller Caller, id ident.ID, mode policy.Mode, text []b
 	if len(bytes.TrimSpace(text)) == 0 {
 		return nil, &fault.Error{Kind: fault.Validation, Target: "policy_text", Message: "is not present", Advice: "Send the policy as the body of the request."}
 	}
+	// A hostile text takes much more memory than its length while it is parsed.
+	c.parsing <- struct{}{}
+	defer func() { <-c.parsing }()
 	return policy.Parse(text)
 }
 
@@ -206,7 +224,7 @@ func (l *load) note(c *Core) {
 		l.networks[r.Role] = len(c.graph.Role(r.Role).Networks) > 0
 	}
 	for _, k := range l.planned.PublicKeys {
-		l.values = append(l.values, c.latestOf(c.graph.Resource(k.Resource)))
+		l.values = append(l.values, latestOf(c.graph.Resource(k.Resource)))
 	}
 	for _, id := range l.planned.Users {
 		l.hashes[id] = c.graph.Role(id).Password
@@ -238,6 +256,11 @@ func (c *Core) finish(ctx context.Context, l *load, caller Caller, text []byte) 
 			delete(l.created, rec.ID)
 		}
 	}
+	for _, id := range l.planned.NewKeys { // of hosts that only an annotation was about
+		if key, left := keyed[id]; left {
+			l.loaded.Created = append(l.loaded.Created, CreatedRole{id, key})
+		}
+	}
 	l.restrict()
 	if err := c.publish(ctx, l); err != nil {
 		return err
@@ -266,39 +289,39 @@ func (l *load) restrict() {
 // publish stores the public keys of users; of several with one comment the last is
 // the current one.
 func (c *Core) publish(ctx context.Context, l *load) error {
-	newest := map[ident.ID]latest{}
-	given := map[ident.ID][]byte{}
+	given := map[ident.ID][]string{}
+	for _, k := range l.planned.PublicKeys {
+		lines := given[k.Resource]
+		if n := len(lines); n == 0 || lines[n-1] != k.Line {
+			given[k.Resource] = append(lines, k.Line)
+		}
+	}
 	for i, k := range l.planned.PublicKeys {
-		now, ok := newest[k.Resource]
-		if !ok {
-			now = l.values[i]
-		}
-		if before, ok := given[k.Resource]; ok && string(before) == k.Line {
-			continue
-		}
-		fresh := now.key.version > 0 && given[k.Resource] == nil
-		if fresh {
+		lines, now := given[k.Resource], l.values[i]
+		delete(given, k.Resource) // once for each resource
+		if len(lines) > 0 && now.key.version > 0 {
 			current, err := c.open(ctx, k.Resource, now.key)
 			if err != nil {
 				return err
 			}
-			if current.RevealString() == k.Line {
+			switch current.RevealString() {
+			case lines[len(lines)-1]:
 				continue
+			case lines[0]:
+				lines = lines[1:]
 			}
 		}
-		next := now.key.version + 1
-		sealed, err := c.ring.Seal(secret.FromString(k.Line), aadSecret(k.Resource, next))
-		if err != nil {
-			return err
-		}
-		l.set.Add(row.Insert, row.Secret{Resource: k.Resource, Version: next, Sealed: sealed, CreatedAt: l.now})
-		if given[k.Resource] == nil {
-			for _, v := range now.outdated {
-				l.set.Add(row.Delete, row.Secret{Resource: k.Resource, Version: v})
+		for n, line := range lines {
+			version := now.key.version + 1 + n
+			sealed, err := c.ring.Seal(secret.FromString(line), aadSecret(k.Resource, version))
+			if err != nil {
+				return err
 			}
+			l.set.Add(row.Insert, row.Secret{Resource: k.Resource, Version: version, Sealed: sealed, CreatedAt: l.now})
 		}
-		now.key.version = next
-		newest[k.Resource], given[k.Resource] = now, []byte(k.Line)
+		for _, v := range now.outdated(len(lines), c.config.SecretVersions) {
+			l.set.Add(row.Delete, row.Secret{Resource: k.Resource, Version: v})
+		}
 	}
 	return nil
 }
@@ -351,7 +374,7 @@ func (l *load) version(kept int, caller Caller, text []byte) {
 		v.ClientIP = caller.IP.String()
 	}
 	l.set.Add(row.Insert, v)
-	for i := 0; i <= len(l.loads)-kept; i++ {
+	for i := 0; i <= len(l.loads)-max(1, kept); i++ {
 		l.set.Add(row.Delete, row.PolicyVersion{Policy: l.policy.ID, Version: l.loads[i]})
 	}
 }

@@ -10,26 +10,26 @@ import (
 	"rekey/internal/ident"
 )
 
-// patience is how long a policy load waits for another one.
-const patience = 10 * time.Second
-
 // gate lets one planner of the structure through at a time, from the plan until its
 // changes are applied, so that no two plans start from the same graph.
-type gate chan struct{}
+type gate struct {
+	turn     chan struct{} // full while somebody is inside
+	patience time.Duration // how long a policy load waits for another one
+}
 
-func newGate() gate { return make(gate, 1) }
+func newGate() gate { return gate{turn: make(chan struct{}, 1), patience: 10 * time.Second} }
 
 // enter waits its turn. Busy after too long a wait. leave must follow.
 func (g gate) enter(ctx context.Context) error {
 	select {
-	case g <- struct{}{}:
+	case g.turn <- struct{}{}:
 		return nil
 	default:
 	}
-	timer := time.NewTimer(patience)
+	timer := time.NewTimer(g.patience)
 	defer timer.Stop()
 	select {
-	case g <- struct{}{}:
+	case g.turn <- struct{}{}:
 		return nil
 	case <-timer.C:
 		return fault.New(fault.Busy, "Concurrent policy load in progress, please retry")
@@ -38,7 +38,7 @@ func (g gate) enter(ctx context.Context) error {
 	}
 }
 
-func (g gate) leave() { <-g }
+func (g gate) leave() { <-g.turn }
 
 // locks keeps writers of the same row apart within this process; what other
 // processes do is caught by the conditions of a set.

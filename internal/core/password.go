@@ -42,10 +42,15 @@ func (c *Core) changePassword(ctx context.Context, caller Caller, account, role 
 	case caller.Role.Kind() != "user":
 		return forbidden("CONJ00163E only users have passwords, %s is none", caller.Role)
 	}
-	return c.setPassword(ctx, caller.Role, fresh, nil)
+	return c.setPassword(ctx, caller.Role, fresh, func(set *row.Set) error {
+		c.mu.RLock()
+		defer c.mu.RUnlock()
+		set.Require = append(set.Require, caller.proven()...)
+		return c.stillProven(caller)
+	})
 }
 
-// setPassword stores a password that obeys the rule, with further changes if any.
+// setPassword stores a password that obeys the rule, with more in the same set.
 func (c *Core) setPassword(ctx context.Context, id ident.ID, fresh secret.Bytes, more func(*row.Set) error) error {
 	if err := password.Check(fresh); err != nil {
 		return err
@@ -66,10 +71,8 @@ func (c *Core) setPassword(ctx context.Context, id ident.ID, fresh secret.Bytes,
 		if err != nil {
 			return err
 		}
-		if more != nil {
-			if err := more(set); err != nil {
-				return err
-			}
+		if err := more(set); err != nil {
+			return err
 		}
 		return c.commit(ctx, set)
 	})
@@ -135,5 +138,8 @@ func (c *Core) ResetPassword(ctx context.Context, caller Caller, id ident.ID, fr
 		c.by(caller).APIKeyRotate(id, err)); failed != nil {
 		return secret.Bytes{}, failed
 	}
-	return key, err
+	if err != nil {
+		return secret.Bytes{}, err
+	}
+	return key, nil
 }

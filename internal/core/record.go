@@ -54,6 +54,16 @@ func (c *Core) decided(err error, r *audit.Record) error {
 	return err
 }
 
+// answer is decided for an answer that carries what must not leave unrecorded: on any
+// error it is empty.
+func answer[T any](c *Core, what T, err error, r *audit.Record) (T, error) {
+	if err := c.decided(err, r); err != nil {
+		var nothing T
+		return nothing, err
+	}
+	return what, nil
+}
+
 // parameters are those of a query, as the audit shows them.
 func parameters(q ResourceQuery, count bool) []audit.Pair {
 	var p []audit.Pair

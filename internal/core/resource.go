@@ -10,7 +10,6 @@ import (
 	"rekey/internal/ident"
 	"rekey/internal/rbac"
 	"rekey/internal/row"
-	"rekey/internal/secret"
 )
 
 // ResourceView is all that a client may learn of a resource. Times are UTC.
@@ -31,13 +30,6 @@ type SecretVersion struct {
 	ExpiresAt time.Time // zero: never
 }
 
-// FactoryToken is a host factory token as its factory shows it.
-type FactoryToken struct {
-	ExpiresAt time.Time
-	Networks  []netip.Prefix
-	Token     secret.Bytes
-}
-
 // ResourceQuery selects visible resources. Limit and Offset count rows.
 type ResourceQuery struct {
 	Account string  // "" for all
@@ -52,7 +44,7 @@ type ResourceQuery struct {
 // Resources lists the resources that the caller sees, in the byte order of their ids.
 func (c *Core) Resources(ctx context.Context, caller Caller, q ResourceQuery) ([]ResourceView, error) {
 	views := []ResourceView{}
-	err := c.list(caller, q, func(x *rbac.Resource) { views = append(views, c.view(x)) })
+	err := c.list(caller, q, func(viewer *rbac.Role, x *rbac.Resource) { views = append(views, c.view(viewer, x)) })
 	if err == nil {
 		for i := range views {
 			if err = c.complete(ctx, &views[i]); err != nil {
@@ -66,11 +58,11 @@ func (c *Core) Resources(ctx context.Context, caller Caller, q ResourceQuery) ([
 // CountResources counts what Resources would list.
 func (c *Core) CountResources(_ context.Context, caller Caller, q ResourceQuery) (int, error) {
 	n := 0
-	err := c.list(caller, q, func(*rbac.Resource) { n++ })
+	err := c.list(caller, q, func(*rbac.Role, *rbac.Resource) { n++ })
 	return n, c.decided(err, c.by(caller).List(parameters(q, true), err))
 }
 
-func (c *Core) list(caller Caller, q ResourceQuery, visit func(*rbac.Resource)) error {
+func (c *Core) list(caller Caller, q ResourceQuery, visit func(viewer *rbac.Role, x *rbac.Resource)) error {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	viewer, err := c.role(caller)
@@ -102,7 +94,7 @@ func (c *Core) list(caller Caller, q ResourceQuery, visit func(*rbac.Resource)) 
 			skip--
 			return true
 		}
-		visit(x)
+		visit(viewer, x)
 		left--
 		return left != 0
 	})
@@ -122,10 +114,10 @@ func (c *Core) heldRole(caller Caller, holder *rbac.Role, id string) (*rbac.Role
 // Resource shows one resource.
 func (c *Core) Resource(ctx context.Context, caller Caller, id ident.ID) (ResourceView, error) {
 	c.mu.RLock()
-	_, x, err := c.visible(caller, id)
+	r, x, err := c.visible(caller, id)
 	var v ResourceView
 	if err == nil {
-		v = c.view(x)
+		v = c.view(r, x)
 	}
 	c.mu.RUnlock()
 	if err == nil {
@@ -134,8 +126,9 @@ func (c *Core) Resource(ctx context.Context, caller Caller, id ident.ID) (Resour
 	return v, c.decided(err, c.by(caller).Resource(id, err))
 }
 
-// view copies what the graph knows of a resource. The caller holds the graph.
-func (c *Core) view(x *rbac.Resource) ResourceView {
+// view copies what the graph knows of a resource and may tell to a role that sees it.
+// The caller holds the graph.
+func (c *Core) view(viewer *rbac.Role, x *rbac.Resource) ResourceView {
 	v := ResourceView{
 		Resource:    x.Resource,
 		Permissions: make([]row.Permission, len(x.Permissions)),
@@ -174,15 +167,21 @@ func (c *Core) view(x *rbac.Resource) ResourceView {
 			}
 			slices.Sort(v.Layers)
 		}
+		v.Tokens = c.factoryTokens(viewer, x)
 	}
 	return v
 }
 
-// complete adds what only the store knows.
+// complete adds what only the store knows, and opens what is sealed.
 func (c *Core) complete(ctx context.Context, v *ResourceView) (err error) {
 	if v.ID.Kind() == "policy" {
 		if v.PolicyVersions, err = c.store.PolicyVersions(ctx, v.ID); err != nil {
 			return unavailable(err, "policy versions of "+string(v.ID))
+		}
+	}
+	for i := range v.Tokens {
+		if err := c.openToken(&v.Tokens[i]); err != nil {
+			return err
 		}
 	}
 	return nil

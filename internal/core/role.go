@@ -228,25 +228,22 @@ func (c *Core) RemoveMember(ctx context.Context, caller Caller, role, member ide
 }
 
 func (c *Core) changeMember(ctx context.Context, caller Caller, privilege string, role ident.ID, plan func(*rbac.Role, *rbac.Tx) error) error {
-	if err := c.structure.enter(ctx); err != nil {
-		return err
-	}
-	defer c.structure.leave()
-	set, err := c.planMember(caller, privilege, role, plan)
+	changes, err := c.restructure(ctx, func(tx *rbac.Tx) error {
+		r, err := c.changeable(caller, privilege, role)
+		if err != nil {
+			return err
+		}
+		return plan(r, tx)
+	})
 	if err != nil {
 		return err
 	}
-	if len(set.Changes) > 0 {
-		if err := c.commit(ctx, set); err != nil {
-			return err
-		}
-	}
-	return c.record(policyRecords(c.by(caller), "", 0, set.Changes)...)
+	return c.record(policyRecords(c.by(caller), "", 0, changes)...)
 }
 
-func (c *Core) planMember(caller Caller, privilege string, role ident.ID, plan func(*rbac.Role, *rbac.Tx) error) (*row.Set, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// changeable finds a role whose members the caller may change. The caller of this
+// holds the graph.
+func (c *Core) changeable(caller Caller, privilege string, role ident.ID) (*rbac.Role, error) {
 	r, err := c.visibleRole(caller, role)
 	if err != nil {
 		return nil, err
@@ -261,10 +258,5 @@ func (c *Core) planMember(caller Caller, privilege string, role ident.ID, plan f
 	if x := c.graph.Resource(r.Policy); x == nil || !c.graph.Allowed(holder, privilege, x) {
 		return nil, lacks(caller, privilege, r.Policy)
 	}
-	tx := c.graph.Begin()
-	defer tx.Rollback()
-	if err := plan(r, tx); err != nil {
-		return nil, err
-	}
-	return &row.Set{Changes: tx.Changes()}, nil
+	return r, nil
 }

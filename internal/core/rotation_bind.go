@@ -107,7 +107,7 @@ func (c *Core) credentialOf(ctx context.Context, names map[string]ident.ID) (tar
 	c.mu.RLock()
 	for name, id := range names {
 		if x := c.graph.Resource(id); x != nil {
-			versions[name] = c.latestOf(x)
+			versions[name] = latestOf(x)
 		}
 	}
 	c.mu.RUnlock()

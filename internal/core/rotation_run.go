@@ -384,7 +384,7 @@ func (r *RotationRun) publish(ctx context.Context, set *row.Set, next *rotation.
 		}
 		set.Require = append(set.Require, row.LatestVersion{Resource: id, Version: version - 1})
 		set.Add(row.Insert, fresh)
-		for _, v := range at.outdated {
+		for _, v := range at.outdated(1, r.c.config.SecretVersions) {
 			set.Add(row.Delete, row.Secret{Resource: id, Version: v})
 		}
 	}

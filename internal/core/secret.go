@@ -31,7 +31,7 @@ func emptyVariable(id ident.ID) *fault.Error {
 // and what has no value, is the same NotFound.
 func (c *Core) Secret(ctx context.Context, caller Caller, id ident.ID, version int) (Value, error) {
 	v, err := c.secret(ctx, caller, id, version)
-	return v, c.decided(err, c.by(caller).Fetch(id, version, err))
+	return answer(c, v, err, c.by(caller).Fetch(id, version, err))
 }
 
 func (c *Core) secret(ctx context.Context, caller Caller, id ident.ID, version int) (Value, error) {
@@ -89,7 +89,10 @@ func (c *Core) Secrets(ctx context.Context, caller Caller, ids []ident.ID) ([]Va
 		}
 		records[i] = c.by(caller).Fetch(id, 0, nil)
 	}
-	return values, c.record(records...)
+	if err := c.record(records...); err != nil {
+		return nil, err
+	}
+	return values, nil
 }
 
 // allReadable decides over a batch. A variable that is seen but may not be read weighs
@@ -115,6 +118,15 @@ func (c *Core) allReadable(caller Caller, ids []ident.ID) (values []Value, keys 
 // publicKey is the form of an SSH public key: algorithm, base64, then anything, on
 // one line.
 var publicKey = regexp.MustCompile(`\A(ssh-rsa|ssh-ed25519|(ssh-)?ecdsa-[a-z0-9-]+|sk-[a-z0-9-]+@openssh\.com) [A-Za-z0-9+/][^\n\r]*\z`)
+
+// MaySetSecret decides, before a value is read from the network, whether SetSecret
+// would be refused to the caller anyway. A refusal is audited as the write's.
+func (c *Core) MaySetSecret(caller Caller, id ident.ID) error {
+	if _, err := c.latest(caller, id); err != nil {
+		return c.decided(err, c.by(caller).Update(id, err))
+	}
+	return nil
+}
 
 // SetSecret stores a new version of a value. The value that it has already makes no
 // new version.
@@ -155,8 +167,8 @@ func (c *Core) setSecret(ctx context.Context, caller Caller, id ident.ID, value 
 
 // latest is what a write of a value builds on.
 type latest struct {
-	key      valueKey // of the newest version; version 0 if there is none
-	outdated []int    // versions that make room for one more
+	key  valueKey // of the newest version; version 0 if there is none
+	kept []int    // versions, oldest first
 }
 
 func (c *Core) latest(caller Caller, id ident.ID) (latest, error) {
@@ -166,15 +178,20 @@ func (c *Core) latest(caller Caller, id ident.ID) (latest, error) {
 	if err != nil {
 		return latest{}, err
 	}
-	return c.latestOf(x), nil
+	return latestOf(x), nil
 }
 
-func (c *Core) latestOf(x *rbac.Resource) latest {
-	l := latest{key: valueKey{x.Serial, x.Latest()}}
-	for i := 0; i <= len(x.Secrets)-c.config.SecretVersions; i++ {
-		l.outdated = append(l.outdated, x.Secrets[i].Version)
+func latestOf(x *rbac.Resource) latest {
+	l := latest{key: valueKey{x.Serial, x.Latest()}, kept: make([]int, len(x.Secrets))}
+	for i, s := range x.Secrets {
+		l.kept[i] = s.Version
 	}
 	return l
+}
+
+// outdated are the versions that make room for some more.
+func (l latest) outdated(more, limit int) []int {
+	return l.kept[:min(len(l.kept), max(0, len(l.kept)+more-limit))]
 }
 
 // secretSet adds a version to a value; nil if the value is that already.
@@ -195,7 +212,7 @@ func (c *Core) secretSet(ctx context.Context, id ident.ID, now latest, value sec
 	}
 	set := &row.Set{Require: []row.Condition{row.LatestVersion{Resource: id, Version: now.key.version}}}
 	set.Add(row.Insert, row.Secret{Resource: id, Version: next, Sealed: sealed, CreatedAt: c.now()})
-	for _, v := range now.outdated {
+	for _, v := range now.outdated(1, c.config.SecretVersions) {
 		set.Add(row.Delete, row.Secret{Resource: id, Version: v})
 	}
 	return set, valueKey{now.key.serial, next}, nil
@@ -263,6 +280,9 @@ func (c *Core) PublicKeys(ctx context.Context, account, kind, identifier string)
 	var lines [][]byte
 	for _, k := range keys {
 		line, err := c.open(ctx, k.id, k.key)
+		if fault.Is(err, fault.NotFound) {
+			continue // deleted meanwhile
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -53,6 +53,15 @@ func (c *Core) open(ctx context.Context, id ident.ID, key valueKey) (secret.Byte
 		if sealed, err = c.store.Secret(ctx, id, key.version); err != nil {
 			return secret.Bytes{}, c.gone(err, emptyVariable(id), "secret "+string(id))
 		}
+		// What the store has now may be a value of a later variable of this id, which
+		// was not what the caller was allowed to read.
+		c.mu.RLock()
+		x := c.graph.Resource(id)
+		same := x != nil && x.Serial == key.serial
+		c.mu.RUnlock()
+		if !same {
+			return secret.Bytes{}, emptyVariable(id)
+		}
 		c.values.cache.Set(key, sealed)
 	}
 	return c.ring.Open(sealed, aadSecret(id, key.version))

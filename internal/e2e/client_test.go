@@ -171,15 +171,31 @@ func (c *client) listing(t testing.TB) string {
 		text.WriteString(r.text + "\n")
 		parts := strings.SplitN(r.ID, ":", 3)
 		if slices.Contains([]string{"user", "host", "group", "layer", "policy", "host_factory"}, parts[1]) {
-			text.WriteString("\n" + c.must(t, http.StatusOK, "GET", "/roles/"+parts[0]+"/"+parts[1]+"/"+url.PathEscape(parts[2]), "").body)
+			text.WriteString(c.must(t, http.StatusOK, "GET", "/roles/"+parts[0]+"/"+parts[1]+"/"+url.PathEscape(parts[2]), "").body + "\n")
 		}
 		if parts[1] == "variable" {
 			got, err := c.send("GET", "/secrets/"+parts[0]+"/variable/"+url.PathEscape(parts[2]), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			text.WriteString("\n" + r.ID + " = " + got.body)
+			text.WriteString(r.ID + " = " + got.body + "\n")
 		}
 	}
 	return text.String()
+}
+
+// unchanged compares two listings.
+func unchanged(t testing.TB, before, after string) {
+	t.Helper()
+	was, is := strings.Split(before, "\n"), strings.Split(after, "\n")
+	for _, line := range was {
+		if !slices.Contains(is, line) {
+			t.Errorf("this is gone: %s", line)
+		}
+	}
+	for _, line := range is {
+		if !slices.Contains(was, line) {
+			t.Errorf("this is new: %s", line)
+		}
+	}
 }

@@ -90,7 +90,7 @@ func launch(t testing.TB, dir string, flags ...string) *server {
 }
 
 // defects are what a log never has: races, panics, and what the wire calls a defect.
-var defects = regexp.MustCompile(`DATA RACE|panic: |fatal error: |msg=defect|level=ERROR.*`)
+var defects = regexp.MustCompile(`(?m)^WARNING: DATA RACE|^panic: |^fatal error: |^time=\S+ level=ERROR.*`)
 
 // serve starts a server and waits until it is ready.
 func serve(t testing.TB, dir string, flags ...string) *server {
@@ -178,3 +178,12 @@ func (s *server) command(args ...string) (string, error) {
 }
 
 func cutVariable(entry string) (name, value string, ok bool) { return strings.Cut(entry, "=") }
+
+func read(t testing.TB, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}

@@ -19,6 +19,7 @@ const (
 	Internal        Kind = iota // a defect or a broken dependency: 500
 	Invalid                     // the request makes no sense: 422 unprocessable_entity
 	Argument                    // a parameter is missing or malformed: 422 argument_error
+	Missing                     // a parameter that the form requires is missing: 422 parameter_missing
 	Validation                  // a field breaks a rule: 422 validation_failed, Target is the field
 	PolicyInvalid               // the policy text cannot be loaded: 422 policy_invalid
 	BadRequest                  // the message itself is malformed: 400

@@ -11,14 +11,17 @@ import (
 
 // Header values that never change are shared by all answers. Nothing may write to them.
 var (
-	typeJSON   = []string{"application/json; charset=utf-8"}
-	typeText   = []string{"text/plain; charset=utf-8"}
-	typeHTML   = []string{"text/html; charset=utf-8"}
-	typeXML    = []string{"application/xml; charset=utf-8"}
-	typeCSS    = []string{"text/css; charset=utf-8"}
-	typeBytes  = []string{"application/octet-stream"}
-	typeV2     = []string{v2Type}
-	typeFilter = []string{"text/plain"}
+	typeJSON    = []string{"application/json; charset=utf-8"}
+	typeText    = []string{"text/plain; charset=utf-8"}
+	typeHTML    = []string{"text/html; charset=utf-8"}
+	typeYAML    = []string{"application/x-yaml; charset=utf-8"}
+	typeDiff    = []string{"text/x-diff; charset=utf-8"}
+	typeXML     = []string{"application/xml; charset=utf-8"}
+	typeOpenAPI = []string{"application/yaml"} // RFC 9512
+	typeCSS     = []string{"text/css; charset=utf-8"}
+	typeBytes   = []string{"application/octet-stream"}
+	typeV2      = []string{v2Type}
+	typeFilter  = []string{"text/plain"}
 
 	sameOrigin   = []string{"SAMEORIGIN"}
 	noSniff      = []string{"nosniff"}
@@ -162,7 +165,7 @@ func (e *exchange) failed(f failure) {
 	h := e.start()
 	h["Content-Type"] = typeJSON
 	if f.v2 {
-		h["Content-Type"] = typeV2
+		h["Content-Type"] = e.v2Errors()
 	}
 	e.vary(h)
 	_ = e.send(f.status, f.body) // as above

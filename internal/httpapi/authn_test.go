@@ -282,7 +282,7 @@ func TestRotateAPIKey(t *testing.T) {
 
 func TestAPIKeyTimestamp(t *testing.T) {
 	s := newTestServer(t)
-	keys := s.load("- !user alice\n- !user bob")
+	keys := s.load("- !user alice\n- !user bob\n- !user reader\n- !group ops\n- !permit { role: !user reader, privileges: [ read ], resource: !user alice }")
 	r := s.call("GET", "/authn/acme/api_key").as(basic("alice", keys["acme:user:alice"])).send().status(200)
 	if !regexp.MustCompile(`^\{"role":"acme:user:alice","timestamp":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"\}$`).MatchString(r.body) {
 		t.Error(r.body)
@@ -290,6 +290,8 @@ func TestAPIKeyTimestamp(t *testing.T) {
 	s.call("GET", "/authn/acme/api_key?role="+url.QueryEscape("user:alice")).as(s.admin).send().status(200)
 	s.call("GET", "/authn/acme/api_key").as(s.admin).send().status(401)
 	s.call("GET", "/authn/acme/api_key?role=user:none").as(s.admin).send().status(404)
+	s.call("GET", "/authn/acme/api_key?role=group:ops").as(s.admin).send().status(405)
+	s.call("GET", "/authn/acme/api_key?role=user:alice").as(s.token("reader", keys["acme:user:reader"])).is(403, "")
 	s.call("GET", "/authn/acme/api_key?role=user:alice").as(s.token("bob", keys["acme:user:bob"])).send().status(404)
 }
 

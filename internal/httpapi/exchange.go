@@ -9,6 +9,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"golang.org/x/sync/semaphore"
+
 	"rekey/internal/core"
 	"rekey/internal/fault"
 	"rekey/internal/secret"
@@ -26,22 +28,51 @@ type exchange struct {
 	query    query
 	path     captures
 	limit    int64 // of the body, in bytes
+	room     *semaphore.Weighted
+	reserved int64 // of room
 	answered bool
 
 	parameters [4]parameter // room for the query, so that few requests allocate any
 }
 
+const (
+	// smallBody is the length, in bytes, up to which a body is read without further ado.
+	smallBody = 1 << 20
+	// roomForBodies is how many bytes of larger bodies are in memory at once; requests
+	// that bring more wait for their turn.
+	roomForBodies = 128 << 20
+)
+
+// isLarge tells whether the body may be so large that it is worth asking first whether
+// it will be needed.
+func (e *exchange) isLarge() bool { return e.r.ContentLength < 0 || e.r.ContentLength > smallBody }
+
+// admit asks, where the body is large, whether the request would be refused without it.
+func (e *exchange) admit(may func() error) error {
+	switch {
+	case e.r.ContentLength > e.limit:
+		return e.tooLarge()
+	case e.isLarge():
+		return may()
+	}
+	return nil
+}
+
 // body reads the request's body, at most as many bytes as its route allows.
 func (e *exchange) body() ([]byte, error) {
-	const trusted = 1 << 20 // a stated length up to this is allocated at once
 	declared := e.r.ContentLength
-	if declared > e.limit {
+	switch {
+	case declared > e.limit:
 		return nil, e.tooLarge()
-	}
-	if declared == 0 {
+	case declared == 0:
 		return nil, nil
 	}
-	if declared > 0 && declared <= trusted {
+	if e.isLarge() {
+		if err := e.reserve(declared); err != nil {
+			return nil, err
+		}
+	}
+	if declared > 0 {
 		body := make([]byte, declared)
 		if _, err := io.ReadFull(e.r.Body, body); err != nil {
 			return nil, cutShort(err)
@@ -57,6 +88,26 @@ func (e *exchange) body() ([]byte, error) {
 		return nil, cutShort(err)
 	}
 	return body.Bytes(), nil
+}
+
+// reserve waits for room for a body, of unknown length if negative, until the request
+// is answered.
+func (e *exchange) reserve(length int64) error {
+	if length < 0 {
+		length = e.limit
+	}
+	length = min(length, roomForBodies)
+	if err := e.room.Acquire(e.r.Context(), length); err != nil {
+		return cutShort(err)
+	}
+	e.reserved = length
+	return nil
+}
+
+func (e *exchange) release() {
+	if e.reserved > 0 {
+		e.room.Release(e.reserved)
+	}
 }
 
 func (e *exchange) tooLarge() error {

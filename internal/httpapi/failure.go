@@ -31,6 +31,7 @@ type meaning struct {
 var meanings = map[fault.Kind]meaning{
 	fault.Invalid:         {http.StatusUnprocessableEntity, "unprocessable_entity", true},
 	fault.Argument:        {http.StatusUnprocessableEntity, "argument_error", false},
+	fault.Missing:         {http.StatusUnprocessableEntity, "parameter_missing", false},
 	fault.Validation:      {http.StatusUnprocessableEntity, "validation_failed", false},
 	fault.PolicyInvalid:   {http.StatusUnprocessableEntity, "policy_invalid", false},
 	fault.BadRequest:      {http.StatusBadRequest, "bad_request", true},

@@ -103,11 +103,12 @@ func TestPaths(t *testing.T) {
 	s.run("account with a slash is an unknown path", func(s *testServer) {
 		s.call("GET", "/secrets/ri%2Fg/variable/x").as(s.admin).is(404, "")
 	})
-	s.run("not UTF-8 is 400", func(s *testServer) {
-		s.call("GET", "/secrets/acme/variable/%ff").as(s.admin).is(400, "")
-		s.call("GET", "/secrets/acme/variable/x?version=%ff").as(s.admin).is(400, "")
-		s.call("GET", "/secrets/acme/variable/x?version=%zz").as(s.admin).with("Accept", "application/json").
-			is(400, `{"status":400,"error":"Bad Request"}`)
+	s.run("not UTF-8 is 400 and says so", func(s *testServer) {
+		path := `{"error":{"code":"bad_request","message":"The path cannot be read: it is not UTF-8"}}`
+		query := `{"error":{"code":"bad_request","message":"The query cannot be read: a percent escape is malformed or the text is not UTF-8"}}`
+		s.call("GET", "/secrets/acme/variable/%ff").as(s.admin).is(400, path)
+		s.call("GET", "/secrets/acme/variable/x?version=%ff").as(s.admin).is(400, query)
+		s.call("GET", "/secrets/acme/variable/x?version=%zz").as(s.admin).is(400, query)
 		s.call("GET", "/secrets/acme/variable/%ff").is(401, "Authorization missing")
 	})
 	s.run("malformed escape in the path is 400", func(s *testServer) {

@@ -8,7 +8,7 @@
 // beyond the limit of its route; and that no answer that carries a secret, an API key
 // or a token may be cached. It decides nothing about who may do what: core does.
 //
-// It imports core and the rooms below it.
+// It imports core, the rooms below it, and the description of itself that it serves.
 package httpapi
 
 import (
@@ -18,8 +18,11 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"golang.org/x/sync/semaphore"
 
 	"rekey/internal/core"
 	"rekey/internal/fault"
@@ -35,6 +38,8 @@ type Options struct {
 	TrustedProxies []netip.Prefix
 	// ListLimit is the longest page of resources; 0 for no limit.
 	ListLimit int
+	// NoHostFactories takes the routes of host factories away.
+	NoHostFactories bool
 }
 
 type api struct {
@@ -43,6 +48,7 @@ type api struct {
 	proxies   []netip.Prefix
 	listLimit int
 	routes    routing
+	bodies    *semaphore.Weighted // room for large ones
 }
 
 // New is the handler of the whole API. It is safe for concurrent use and follows the
@@ -52,7 +58,11 @@ func New(c *core.Core, opts Options) http.Handler {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &api{core: c, log: log, proxies: opts.TrustedProxies, listLimit: opts.ListLimit, routes: newRouting(routes)}
+	served := routes
+	if opts.NoHostFactories {
+		served = slices.DeleteFunc(slices.Clone(routes), func(r route) bool { return strings.HasPrefix(r.pattern, "/host_factor") })
+	}
+	return &api{core: c, log: log, proxies: opts.TrustedProxies, listLimit: opts.ListLimit, routes: newRouting(served), bodies: semaphore.NewWeighted(roomForBodies)}
 }
 
 // ServeHTTP answers one request. The order of the steps is part of the protocol.
@@ -69,7 +79,8 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, r.Method+" method is not supported", http.StatusNotImplemented)
 		return
 	}
-	e := &exchange{w: w, r: r}
+	e := &exchange{w: w, r: r, room: a.bodies}
+	defer e.release()
 	e.origin.RequestID = requestID(r.Header["X-Request-Id"])
 	e.origin.UserAgent = r.UserAgent()
 	defer a.recover(e)
@@ -98,8 +109,10 @@ func (a *api) serve(e *exchange) error {
 	case !acceptable:
 		e.accept = accept{}
 		return e.fallback(http.StatusNotAcceptable)
-	case !legible || !utf8.ValidString(path):
-		return e.fallback(http.StatusBadRequest)
+	case !legible:
+		return fault.New(fault.BadRequest, "The query cannot be read: a percent escape is malformed or the text is not UTF-8")
+	case !utf8.ValidString(path):
+		return fault.New(fault.BadRequest, "The path cannot be read: it is not UTF-8")
 	case strings.IndexByte(path, 0) >= 0 && route.credential == none:
 		return fault.New(fault.Unauthenticated, "the login has a NUL character")
 	case strings.IndexByte(path, 0) >= 0 || e.query.hasNull():
@@ -146,7 +159,7 @@ func (a *api) fail(e *exchange, err error) {
 		level = slog.LevelError
 	}
 	a.log.Log(e.r.Context(), level, "request failed", "request_id", e.origin.RequestID, "method", e.r.Method,
-		"path", e.r.URL.Path, "status", f.status, "error", err)
+		"path", e.shownPath(), "status", f.status, "error", err)
 	e.failed(f)
 }
 
@@ -159,13 +172,22 @@ func (a *api) recover(e *exchange) {
 	if p == http.ErrAbortHandler {
 		panic(p)
 	}
-	a.log.Error("defect", "request_id", e.origin.RequestID, "method", e.r.Method, "path", e.r.URL.Path,
+	a.log.Error("defect", "request_id", e.origin.RequestID, "method", e.r.Method, "path", e.shownPath(),
 		"panic", p, "stack", string(debug.Stack()))
 	if e.answered {
 		panic(http.ErrAbortHandler) // too late for another answer: cut the connection
 	}
 	clear(e.w.Header()) // of the answer that was under way
 	e.failed(failure{status: http.StatusInternalServerError, fallback: true})
+}
+
+// shownPath is the path for the log: without the token that some paths end in.
+func (e *exchange) shownPath() string {
+	const tokens = "/host_factory_tokens/"
+	if path := collapse(e.r.URL.Path); strings.HasPrefix("/"+path, tokens) {
+		return tokens + "[secret]"
+	}
+	return e.r.URL.Path
 }
 
 // header is the first value of a header; the name is in canonical form.

@@ -21,6 +21,7 @@ const (
 	account
 	kind
 	id
+	member
 	slots
 )
 
@@ -53,9 +54,11 @@ var parts = map[string]part{
 	":resource_kind": {slot: kind, fits: oneOf(resourceKinds)},
 	":value_kind":    {slot: kind, fits: oneOf([]string{"variable", "public_key"})},
 	":key_kind":      {slot: kind, fits: oneOf([]string{"user", "public_key"})},
+	":type":          {slot: kind},
 	":any_kind":      {slot: kind},
 	":id":            {slot: id},
 	"*id":            {slot: id, rest: true},
+	"*member":        {slot: member, rest: true},
 }
 
 // compile reads a pattern such as /roles/:account/:role_kind/*id. A placeholder that

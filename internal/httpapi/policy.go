@@ -14,6 +14,10 @@ func (a *api) replacePolicy(e *exchange) error { return a.loadPolicy(e, core.Rep
 
 // loadPolicy loads the body as policy text, whatever content type it claims.
 func (a *api) loadPolicy(e *exchange, mode core.Mode) error {
+	policy := ident.New(e.path[account], "policy", e.path[id])
+	if err := e.admit(func() error { return a.core.MayLoadPolicy(e.caller, policy, mode) }); err != nil {
+		return err
+	}
 	text, err := e.body()
 	if err != nil {
 		return err
@@ -21,7 +25,6 @@ func (a *api) loadPolicy(e *exchange, mode core.Mode) error {
 	if e.isRehearsal() {
 		return a.rehearsePolicy(e, mode, text)
 	}
-	policy := ident.New(e.path[account], "policy", e.path[id])
 	loaded, err := a.core.LoadPolicy(e.r.Context(), e.caller, policy, mode, text)
 	if err != nil {
 		return err

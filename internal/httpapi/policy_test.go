@@ -136,7 +136,10 @@ func TestLoadPolicyNeedsPrivilege(t *testing.T) {
 		s.call("POST", "/policies/acme/policy/none").as(s.admin).data("[]").is(404, notFound("policy", "none"))
 	})
 	s.run("a rehearsal is never a load", func(s *testServer) {
-		s.call("POST", "/policies/acme/policy/root?dryRun=%20True").as(s.admin).data("- !user rehearsed").send()
-		s.call("GET", "/resources/acme/user/rehearsed").as(s.admin).is(404, notFound("user", "rehearsed"))
+		for _, method := range []string{"POST", "PATCH", "PUT"} {
+			s.call(method, "/policies/acme/policy/root?dryRun=%20True").as(s.admin).data("- !user rehearsed").send().status(200)
+			s.call(method, "/policies/acme/policy/root?dryRun=true").as(s.admin).data("- !user { id: x, foo: bar }").send().status(422)
+			s.call("GET", "/resources/acme/user/rehearsed").as(s.admin).is(404, notFound("user", "rehearsed"))
+		}
 	})
 }

@@ -75,7 +75,9 @@ func TestListResources(t *testing.T) {
 	s.run("by owner", func(s *testServer) {
 		list(s, s.admin, "/resources/acme?owner=policy:sub", "variable:sub/x")
 		list(s, s.admin, "/resources/acme?owner=acme:group:ops", "policy:sub", "variable:sub/x")
-		s.call("GET", "/resources/acme?owner=group:none").as(s.admin).is(404, notFound("group", "none"))
+		for _, path := range []string{"/resources/acme?owner=group:none", "/resources/acme/variable?owner=group:none", "/resources?owner=acme:group:none"} {
+			s.call("GET", path).as(s.admin).is(404, notFound("group", "none"))
+		}
 		s.call("GET", "/resources/acme?owner=ops").as(s.admin).is(422, argumentError("Expected at least 2 tokens in ops"))
 	})
 	s.run("as another role", func(s *testServer) {
@@ -83,7 +85,9 @@ func TestListResources(t *testing.T) {
 		list(s, s.admin, "/resources?acting_as=acme:group:ops", "policy:sub", "variable:app/db/password", "variable:sub/x")
 		list(s, bob, "/resources?role=&acting_as=", "variable:app/db/password")
 		for _, role := range []string{"acme:user:alice", "acme:user:none", "user:alice", "x"} {
-			s.call("GET", "/resources?role="+role).as(bob).is(403, "")
+			for _, path := range []string{"/resources", "/resources/acme", "/resources/acme/variable"} {
+				s.call("GET", path+"?role="+role).as(bob).is(403, "")
+			}
 			s.call("GET", "/resources?acting_as="+role).as(bob).is(403, "")
 		}
 	})
@@ -104,7 +108,9 @@ func TestListResources(t *testing.T) {
 		}
 	})
 	s.run("count", func(s *testServer) {
-		s.call("GET", "/resources/acme/variable?count=true").as(s.admin).is(200, `{"count":4}`)
+		for _, path := range []string{"/resources/acme/variable?", "/resources/acme?kind=variable&", "/resources?kind=variable&"} {
+			s.call("GET", path+"count=true").as(s.admin).is(200, `{"count":4}`)
+		}
 		s.call("GET", "/resources/acme/variable?count=true&limit=3").as(s.admin).is(200, `{"count":3}`)
 		s.call("GET", "/resources/acme/variable?count=true&offset=3").as(s.admin).is(200, `{"count":1}`)
 		s.call("GET", "/resources/acme/variable?count=true&search=password").as(s.admin).is(200, `{"count":1}`)

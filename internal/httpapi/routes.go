@@ -21,7 +21,7 @@ const (
 	keyBody    = 8 << 10 // passwords and API keys
 	jsonBody   = 1 << 20
 	secretBody = 20<<20 + 1
-	policyBody = 64 << 20
+	policyBody = 16 << 20 // no more is ever loaded
 )
 
 // route is one row of the table.
@@ -39,6 +39,7 @@ var routes = []route{
 	{"GET", "/", none, noBody, (*api).status},
 	{"GET", "/heartbeat", none, noBody, (*api).beat},
 	{"GET", "/css/status-page.css", none, noBody, (*api).styleSheet},
+	{"GET", "/openapi.yaml", none, noBody, (*api).description},
 	{"GET", "/whoami", token, noBody, (*api).whoAmI},
 
 	{"GET", "/accounts", token, noBody, (*api).listAccounts},
@@ -54,6 +55,8 @@ var routes = []route{
 	{"PUT", "/authn/:account/password", optional, keyBody, (*api).changePassword},
 	{"PUT", "/:authenticator/:account/api_key", optional, noBody, (*api).rotateKey},
 	{"GET", "/:authenticator/:account/api_key", optional, noBody, (*api).keyRotatedAt},
+	{"PATCH", "/:authenticator/:account", optional, keyBody, (*api).switchAuthenticator},
+	{"PATCH", "/:authenticator/:service/:account", optional, keyBody, (*api).switchAuthenticator},
 	{"GET", "/authn/:account/status", token, noBody, (*api).authenticatorStatus},
 
 	{"GET", "/roles/:account/:role_kind/*id?graph", token, noBody, (*api).roleGraph},
@@ -75,9 +78,39 @@ var routes = []route{
 	{"GET", "/secrets/:account/variable/*id", token, noBody, (*api).readSecret},
 	{"POST", "/secrets/:account/:any_kind/*id?expirations", token, noBody, (*api).expireSecret},
 	{"POST", "/secrets/:account/:value_kind/*id", token, secretBody, (*api).writeSecret},
+	{"POST", "/secrets/:account/values", token, jsonBody, v2((*api).readEachSecret)},
+	{"POST", "/secrets/:account/static", token, secretBody, v2Stable((*api).createStaticSecret)},
+	{"GET", "/secrets/:account/static/*id/permissions", token, noBody, v2Stable((*api).staticSecretPermissions)},
+	{"GET", "/secrets/:account/static/*id", token, noBody, v2Stable((*api).showStaticSecret)},
+	{"POST", "/secrets/static", token, secretBody, v2Stable((*api).createStaticSecret)},
+	{"GET", "/secrets/static/*id/permissions", token, noBody, v2Stable((*api).staticSecretPermissions)},
+	{"GET", "/secrets/static/*id", token, noBody, v2Stable((*api).showStaticSecret)},
 
 	{"GET", "/public_keys/:account/:key_kind/*id", optional, noBody, (*api).publicKeys},
 
+	{"GET", "/authenticators", none, noBody, (*api).authenticatorNames},
+	{"GET", "/authenticators/:account", token, noBody, v2((*api).listAuthenticators)},
+	{"POST", "/authenticators/:account", token, jsonBody, v2((*api).createAuthenticator)},
+	{"GET", "/authenticators/:account/:type/:id", token, noBody, v2((*api).showAuthenticator)},
+	{"PATCH", "/authenticators/:account/:type/:id", token, jsonBody, v2((*api).enableAuthenticator)},
+	{"DELETE", "/authenticators/:account/:type/:id", token, noBody, v2((*api).deleteAuthenticator)},
+
+	{"POST", "/branches/:account", token, jsonBody, v2((*api).createBranch)},
+	{"GET", "/branches/:account", token, noBody, v2((*api).listBranches)},
+	{"GET", "/branches/:account/*id", token, noBody, v2((*api).showBranch)},
+	{"PATCH", "/branches/:account/*id", token, jsonBody, v2((*api).updateBranch)},
+	{"DELETE", "/branches/:account/*id", token, noBody, v2((*api).deleteBranch)},
+
+	{"POST", "/groups/:account/*id/members", token, jsonBody, v2((*api).addGroupMember)},
+	{"DELETE", "/groups/:account/*id/members/:any_kind/*member", token, noBody, v2((*api).removeGroupMember)},
+
+	{"POST", "/host_factory_tokens", token, jsonBody, (*api).createFactoryTokens},
+	{"DELETE", "/host_factory_tokens/:id", token, noBody, (*api).revokeFactoryToken},
+	{"POST", "/host_factories/hosts", none, keyBody, (*api).enrolHost},
+
+	{"GET", "/policies/:account/policy/*id?version", token, noBody, (*api).policyVersion},
+	{"GET", "/policies/:account/policy/*id?diff", token, noBody, (*api).policyDiff},
+	{"GET", "/policies/:account/policy/*id", token, noBody, (*api).effectivePolicy},
 	{"POST", "/policies/:account/policy/*id", token, policyBody, (*api).addPolicy},
 	{"PATCH", "/policies/:account/policy/*id", token, policyBody, (*api).modifyPolicy},
 	{"PUT", "/policies/:account/policy/*id", token, policyBody, (*api).replacePolicy},

@@ -17,12 +17,13 @@ func TestPathsWithoutToken(t *testing.T) {
 		}
 	}
 	want := []string{
-		"GET /", "GET /heartbeat", "GET /css/status-page.css",
+		"GET /", "GET /heartbeat", "GET /css/status-page.css", "GET /openapi.yaml",
 		"GET /authn/:account/login", "GET /authn/:service/:account/login",
 		"POST /authn/:account/:id/authenticate", "POST /authn/:service/:account/:id/authenticate",
 		"POST /:authenticator/:account/:id/authenticate", "POST /:authenticator/:service/:account/:id/authenticate",
 		"PUT /authn/:account/password", "PUT /:authenticator/:account/api_key", "GET /:authenticator/:account/api_key",
-		"GET /public_keys/:account/:key_kind/*id",
+		"PATCH /:authenticator/:account", "PATCH /:authenticator/:service/:account",
+		"GET /public_keys/:account/:key_kind/*id", "GET /authenticators", "POST /host_factories/hosts",
 	}
 	if !slices.Equal(open, want) {
 		t.Errorf("open paths:\ngot  %q\nwant %q", open, want)

@@ -53,6 +53,9 @@ func (q query) version() (int, error) {
 }
 
 func (a *api) writeSecret(e *exchange) error {
+	if err := e.admit(func() error { return a.core.MaySetSecret(e.caller, e.subject()) }); err != nil {
+		return err
+	}
 	value, err := e.body()
 	if err != nil {
 		return err

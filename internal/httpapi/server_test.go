@@ -30,6 +30,7 @@ import (
 type testServer struct {
 	*testing.T
 	core     *core.Core
+	handler  http.Handler
 	url      *url.URL
 	http     *http.Client
 	adminKey string
@@ -39,6 +40,12 @@ type testServer struct {
 // newTestServer starts one. The sets are stored before it starts, after the account.
 func newTestServer(t *testing.T, sets ...*row.Set) *testServer {
 	t.Helper()
+	return newTestServerWith(t, func(*core.Config) {}, sets...)
+}
+
+// newTestServerWith starts one whose core is configured otherwise.
+func newTestServerWith(t *testing.T, configure func(*core.Config), sets ...*row.Set) *testServer {
+	t.Helper()
 	store, err := sqlite.Open(t.TempDir())
 	must(t, err)
 	t.Cleanup(func() { must(t, store.Close()) })
@@ -47,9 +54,11 @@ func newTestServer(t *testing.T, sets ...*row.Set) *testServer {
 	root, err := seal.ParseRoot("the test", text)
 	must(t, err)
 	log := slog.New(slog.DiscardHandler)
+	config := core.Default()
+	configure(&config)
 	open := func() *core.Core {
 		c, err := core.Open(context.Background(), core.Options{
-			Store: store, Audit: audit.To(io.Discard), RootKey: root, Config: core.Default(),
+			Store: store, Audit: audit.To(io.Discard), RootKey: root, Config: config,
 			Now: time.Now, Rand: rand.Reader, Log: log,
 		})
 		must(t, err)
@@ -67,11 +76,12 @@ func newTestServer(t *testing.T, sets ...*row.Set) *testServer {
 	t.Cleanup(func() { must(t, c.Close()) })
 
 	s := &testServer{T: t, core: c, adminKey: key.RevealString()}
-	server := httptest.NewServer(New(c, Options{
+	s.handler = documented(t, New(c, Options{
 		Log:            log,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
 		ListLimit:      1000,
 	}))
+	server := httptest.NewServer(s.handler)
 	t.Cleanup(server.Close)
 	s.url, err = url.Parse(server.URL)
 	must(t, err)

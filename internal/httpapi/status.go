@@ -4,6 +4,8 @@ import (
 	_ "embed"
 	"net/http"
 	"strings"
+
+	"rekey/internal/openapi"
 )
 
 // Clients read a version from GET / and switch features on by it. It says which
@@ -50,6 +52,11 @@ func (a *api) status(e *exchange) error {
 
 func (a *api) styleSheet(e *exchange) error {
 	return e.answer(http.StatusOK, typeCSS, statusStyle)
+}
+
+// description answers with the OpenAPI document of this table of routes.
+func (a *api) description(e *exchange) error {
+	return e.answer(http.StatusOK, typeOpenAPI, openapi.Document)
 }
 
 // whoAmI tells a client what the server makes of its request.

@@ -103,14 +103,16 @@ func appendNetwork(to []byte, n netip.Prefix) []byte {
 	return append(to, '"')
 }
 
-// appendFactoryToken reveals the token: who sees the factory may use it.
+// appendFactoryToken reveals the token, if core has let it through.
 func appendFactoryToken(to []byte, t core.FactoryToken) []byte {
 	to = append(to, `{"expiration":"`...)
 	to = t.ExpiresAt.UTC().AppendFormat(to, time.RFC3339)
 	to = append(to, `","cidr":`...)
 	to = appendList(to, t.Networks, appendNetwork)
-	to = append(to, `,"token":`...)
-	to = appendString(to, t.Token.Reveal())
+	if t.Token.Len() > 0 {
+		to = append(to, `,"token":`...)
+		to = appendString(to, t.Token.Reveal())
+	}
 	return append(to, '}')
 }
 

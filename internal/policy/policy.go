@@ -1,14 +1,16 @@
 // Package policy is the policy language: it turns the YAML text of a policy into
 // typed statements and, with the account and the branch it is loaded into, into
 // records, grants, permits and removals whose ids are full and whose order is the
-// order in which they can be applied.
+// order in which they can be applied. On a graph of what is there, it plans the rows
+// that a load changes.
 //
 // It is pure: no input or output, no clock, no randomness. Whatever text it is
 // given, it answers in time and memory bounded by the limits in limits.go, and
 // either with a result or with one *fault.Error of kind PolicyInvalid that carries
 // the place, the message that clients know and, where it helps, an advice.
 //
-// It imports the names and the error vocabulary (ident, fault) and a YAML library.
+// It imports the graph, the rows, the names and the error vocabulary (rbac, row, ident,
+// fault) and a YAML library.
 package policy
 
 import (

@@ -121,16 +121,22 @@ func (r *resolver) annotate(e *entity) ([]Annotation, error) {
 	return list, nil
 }
 
+// keyComment is what follows algorithm and key in a line.
+func keyComment(line string) (comment string, ok bool) {
+	_, rest, _ := strings.Cut(line, " ")
+	_, comment, _ = strings.Cut(strings.TrimLeft(rest, " "), " ")
+	comment = strings.TrimLeft(comment, " ")
+	return comment, comment != ""
+}
+
 // publicKeys splits each line into algorithm, key and comment; the comment names
 // the resource.
 func (r *resolver) publicKeys(e *entity, user ident.ID) ([]PublicKey, error) {
 	var keys []PublicKey
 	for _, line := range e.publicKeys {
 		value := strings.TrimSpace(line.value)
-		_, rest, _ := strings.Cut(value, " ")
-		_, comment, _ := strings.Cut(strings.TrimLeft(rest, " "), " ")
-		comment = strings.TrimLeft(comment, " ")
-		if comment == "" {
+		comment, ok := keyComment(value)
+		if !ok {
 			return nil, refuse(ErrMeaning, line.Position, "Write 'algorithm key comment', such as 'ssh-ed25519 AAAA... alice@laptop'.", "Invalid public key format")
 		}
 		identifier := "user/" + user.Identifier() + "/" + comment

@@ -62,6 +62,8 @@ func (g *Graph) apply(c row.Change) error {
 		return g.applyPolicyVersion(c, r)
 	case row.HostFactoryToken:
 		return g.applyToken(c, r)
+	case row.Authenticator:
+		return g.applyAuthenticator(c, r)
 	case row.Rotation:
 		return g.applyRotation(c, r)
 	case row.Credential, row.RotationEvent:
@@ -300,5 +302,14 @@ func (g *Graph) applyToken(c row.Change, r row.HostFactoryToken) error {
 	default:
 		return misfit(c, string(r.Factory))
 	}
+	return nil
+}
+
+func (g *Graph) applyAuthenticator(c row.Change, r row.Authenticator) error {
+	x := g.resources[r.Resource]
+	if x == nil || (x.Switch == nil) != (c.Op == row.Insert) {
+		return misfit(c, string(r.Resource))
+	}
+	x.Switch = kept(c.Op, &r)
 	return nil
 }

@@ -57,6 +57,9 @@ func TestChangesThatDoNotFitAreRefused(t *testing.T) {
 		{Op: row.Insert, Row: row.HostFactoryToken{Digest: [32]byte{1}, Factory: "a:user:u"}},
 		{Op: row.Insert, Row: row.HostFactoryToken{Digest: [32]byte{2}, Factory: "a:user:none"}},
 		{Op: row.Delete, Row: row.HostFactoryToken{Digest: [32]byte{2}}},
+		{Op: row.Insert, Row: row.Authenticator{Resource: "a:user:none"}},
+		{Op: row.Update, Row: row.Authenticator{Resource: "a:user:u"}},
+		{Op: row.Delete, Row: row.Authenticator{Resource: "a:user:u"}},
 	} {
 		t.Run(fmt.Sprintf("%d %T", c.Op, c.Row), func(t *testing.T) {
 			err := small(t).Apply(&row.Set{Changes: []row.Change{c}})

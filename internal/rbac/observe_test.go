@@ -55,6 +55,9 @@ func (g *Graph) lines() []string {
 		for _, version := range x.Loads {
 			add(row.PolicyVersion{Policy: x.ID, Version: version})
 		}
+		if x.Switch != nil {
+			add(*x.Switch)
+		}
 	}
 	for _, t := range g.tokens {
 		add(t.HostFactoryToken)

@@ -69,6 +69,8 @@ func keyOf(r row.Row) string {
 		return fmt.Sprintf("l|%s|%09d", r.Policy, r.Version)
 	case row.HostFactoryToken:
 		return fmt.Sprintf("m|%x", r.Digest)
+	case row.Authenticator:
+		return "n|" + string(r.Resource)
 	}
 	panic(fmt.Sprintf("no key for %T", r))
 }
@@ -121,6 +123,8 @@ func goesAlong(deleted, other row.Row) bool {
 			return r.Policy == d.ID
 		case row.HostFactoryToken:
 			return r.Factory == d.ID
+		case row.Authenticator:
+			return r.Resource == d.ID
 		}
 	}
 	return false
@@ -233,6 +237,8 @@ func (o *oracle) dangling() string {
 			resources = append(resources, r.Policy)
 		case row.HostFactoryToken:
 			resources = append(resources, r.Factory)
+		case row.Authenticator:
+			resources = append(resources, r.Resource)
 		}
 		if p := policyOf(r); p != "" {
 			resources = append(resources, p)

@@ -215,7 +215,8 @@ func (w *world) other(o *oracle) (c row.Change, ok bool) {
 			row.Secret{Resource: id, Version: 1 + w.Intn(5), Sealed: []byte("sealed"), CreatedAt: w.now(), ExpiresAt: expires},
 			row.PolicyVersion{Policy: id, Version: 1 + w.Intn(5), Role: "a:user:x", Text: "- !user x"},
 			row.HostFactoryToken{Digest: digest, Factory: id, Sealed: []byte{byte(w.Intn(9))}, ExpiresAt: expires},
-		}[w.Intn(3)]
+			row.Authenticator{Resource: id, Enabled: w.Intn(2) == 0},
+		}[w.Intn(4)]
 	}
 	c.Op, c.Row = row.Insert, r
 	if old, taken := o.rows[keyOf(r)]; taken {

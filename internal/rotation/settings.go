@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	_ "time/tzdata" // the machine may have no time zones of its own
 
 	"rekey/internal/rotation/target"
 )

@@ -134,6 +134,12 @@ type HostFactoryToken struct {
 	ExpiresAt time.Time
 }
 
+// Authenticator says whether a webservice authenticates anybody. Key: Resource.
+type Authenticator struct {
+	Resource ident.ID
+	Enabled  bool
+}
+
 func (DataKey) isRow()          {}
 func (Account) isRow()          {}
 func (SigningKey) isRow()       {}
@@ -148,3 +154,4 @@ func (Restriction) isRow()      {}
 func (Secret) isRow()           {}
 func (PolicyVersion) isRow()    {}
 func (HostFactoryToken) isRow() {}
+func (Authenticator) isRow()    {}

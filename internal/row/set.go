@@ -12,8 +12,8 @@ type Op uint8
 //
 // Deleting an Account takes its signing keys along; deleting a Role its APIKey,
 // Password and Restriction; deleting a Resource its Secrets, PolicyVersions,
-// HostFactoryTokens, Rotation, Credentials and RotationEvents. Everything else that
-// must go is a change of its own.
+// HostFactoryTokens, Authenticator, Rotation, Credentials and RotationEvents. Everything
+// else that must go is a change of its own.
 const (
 	Insert Op = iota + 1
 	Update

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -30,6 +31,17 @@ func rootKey(cfg *config.Config) (secret.Bytes, error) {
 		return secret.Bytes{}, e
 	}
 	return secret.New(text), nil
+}
+
+// warnOfReaders says so if others than the file's owner may read the root key. It is
+// no error, because mounted secrets often are like that.
+func warnOfReaders(cfg *config.Config, log *slog.Logger) {
+	if cfg.DataKey.Len() > 0 {
+		return
+	}
+	if info, err := os.Stat(cfg.DataKeyFile); err == nil && info.Mode().Perm()&0o077 != 0 {
+		log.Warn("others may read the root key: chmod 600 the file", "file", cfg.DataKeyFile, "mode", info.Mode().Perm())
+	}
 }
 
 // WriteRootKey makes a file with mode 0600 and a root key in it. It fails if the

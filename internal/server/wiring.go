@@ -38,6 +38,7 @@ func Open(ctx context.Context, cfg config.Config, auditOut io.Writer, log *slog.
 	if err != nil {
 		return nil, err
 	}
+	warnOfReaders(&cfg, log)
 	records, err := openAudit(cfg.Audit, auditOut)
 	if err != nil {
 		return nil, err
@@ -68,6 +69,7 @@ func coreConfig(cfg *config.Config) core.Config {
 	c.UserTokenTTL, c.HostTokenTTL = cfg.UserTokenTTL, cfg.HostTokenTTL
 	c.APIKeyDefault = cfg.APIKeyDefault
 	c.SecretVersions, c.PolicyVersions = cfg.SecretVersions, cfg.PolicyVersions
+	c.EffectiveDepth, c.EffectiveLimit = cfg.EffectiveDepth, cfg.EffectiveLimit
 	c.UsersInRootOnly = cfg.UsersInRootOnly
 	c.Passwords = map[string]string{}
 	for user, password := range cfg.Passwords {
@@ -79,11 +81,13 @@ func coreConfig(cfg *config.Config) core.Config {
 // Server makes the server of this backend.
 func (b *Backend) Server() *Server {
 	return &Server{
-		Config:  b.cfg,
-		Handler: httpapi.New(b.Core, httpapi.Options{TrustedProxies: b.cfg.TrustedProxies, ListLimit: b.cfg.ListLimitMax, Log: b.log}),
-		Admin:   admin.Handler(b.Core),
-		Reopen:  b.audit.Reopen,
-		Log:     b.log,
+		Config: b.cfg,
+		Handler: httpapi.New(b.Core, httpapi.Options{
+			TrustedProxies: b.cfg.TrustedProxies, ListLimit: b.cfg.ListLimitMax, NoHostFactories: !b.cfg.HostFactories, Log: b.log,
+		}),
+		Admin:  admin.Handler(b.Core),
+		Reopen: b.audit.Reopen,
+		Log:    b.log,
 	}
 }
 

@@ -40,8 +40,9 @@ type Store interface {
 	// that a row comes after those it refers to by foreign key: accounts, signing
 	// keys, roles, resources (in the order of their ids), memberships, permissions,
 	// annotations, API keys, passwords, restrictions, secrets (by resource and
-	// version), policy versions (by policy and version), host factory tokens, rotations,
-	// credentials. Secret.Sealed, APIKey.Sealed, Credential.Sealed and PolicyVersion.Text are left empty; all other
+	// version), policy versions (by policy and version), host factory tokens,
+	// authenticators, rotations, credentials. Secret.Sealed, APIKey.Sealed,
+	// Credential.Sealed and PolicyVersion.Text are left empty; all other
 	// fields are filled. An error of visit ends the walk and is returned.
 	Load(ctx context.Context, visit func(row.Row) error) error
 

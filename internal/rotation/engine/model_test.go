@@ -19,6 +19,7 @@ type model struct {
 	gate     func(call, account string) error // before each call, outside of the lock; may hang or panic
 	after    func(call, account string) error // after its effect
 	applied  int
+	read     map[string]bool // values of siblings
 }
 
 type account struct {
@@ -28,7 +29,7 @@ type account struct {
 	applies  int
 }
 
-func newModel() *model { return &model{accounts: map[string]*account{}} }
+func newModel() *model { return &model{accounts: map[string]*account{}, read: map[string]bool{}} }
 
 func (m *model) account(name string) *account {
 	if m.accounts[name] == nil {
@@ -64,11 +65,20 @@ func (m *model) Siblings(annotations map[string]string) target.Siblings {
 	if annotations["rotation/model/poison"] == "siblings panic" {
 		panic("poison")
 	}
-	return target.Siblings{Reads: []string{"username?"}}
+	reads := []string{"username?"}
+	if more := annotations["rotation/model/reads"]; more != "" {
+		reads = append(reads, more)
+	}
+	return target.Siblings{Reads: reads}
 }
 
 func (m *model) Bind(b target.Binding) (target.Target, error) {
 	t := &modelTarget{m: m, name: b.Annotations["rotation/model/account"], poison: b.Annotations["rotation/model/poison"], mode: b.Annotations["rotation/model/mode"], rand: b.Rand}
+	m.mu.Lock()
+	for _, value := range b.Values {
+		m.read[value.RevealString()] = true
+	}
+	m.mu.Unlock()
 	switch t.poison {
 	case "bind panics":
 		panic("poison")

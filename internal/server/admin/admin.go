@@ -21,6 +21,7 @@ const (
 	pathRetrieveKey    = "/role/retrieve-key"
 	pathResetPassword  = "/role/reset-password"
 	pathLoadRootPolicy = "/policy/load"
+	pathRehearsePolicy = "/policy/rehearse"
 )
 
 // Name is the input of operations on an account or a role.
@@ -57,6 +58,12 @@ type Loaded struct {
 	CreatedRoles map[string]CreatedRole `json:"created_roles"` // by full id
 	Version      int                    `json:"version"`
 	Warnings     []string               `json:"warnings,omitempty"`
+}
+
+// LostValues are the variables with a value that a policy load would remove.
+type LostValues struct {
+	Count     int      `json:"count"`
+	Variables []string `json:"variables"` // full ids, of at most a hundred
 }
 
 // CreatedRole is a user or host that a policy load made.

@@ -55,6 +55,11 @@ func (c *Client) LoadPolicy(ctx context.Context, account string, text []byte) (L
 	return call[Loaded](ctx, c, pathLoadRootPolicy, Policy{account, text})
 }
 
+// RehearsePolicy tells which values LoadPolicy would destroy, and changes nothing.
+func (c *Client) RehearsePolicy(ctx context.Context, account string, text []byte) (LostValues, error) {
+	return call[LostValues](ctx, c, pathRehearsePolicy, Policy{account, text})
+}
+
 func call[Out, In any](ctx context.Context, c *Client, path string, in In) (out Out, err error) {
 	body, err := json.Marshal(in)
 	if err != nil {
@@ -78,6 +83,10 @@ func call[Out, In any](ctx context.Context, c *Client, path string, in In) (out 
 	switch {
 	case response.StatusCode == http.StatusOK:
 		err = json.Unmarshal(answer, &out)
+	case response.StatusCode == http.StatusForbidden: // OnlyOperator's
+		e := fault.New(fault.Forbidden, "the server refuses to be administered by this user")
+		e.Advice = "run the command as the user whom the server runs as, or as root"
+		return out, e
 	case json.Unmarshal(answer, &refused) == nil && refused.Message != "":
 		return out, &fault.Error{Kind: refused.Kind, Message: refused.Message, Advice: refused.Advice, Line: refused.Line, Column: refused.Column}
 	default:

@@ -29,6 +29,7 @@ func Handler(c *core.Core) http.Handler {
 	mux.Handle("POST "+pathRetrieveKey, operation(o.retrieveKey))
 	mux.Handle("POST "+pathResetPassword, operation(o.resetPassword))
 	mux.Handle("POST "+pathLoadRootPolicy, operation(o.loadPolicy))
+	mux.Handle("POST "+pathRehearsePolicy, operation(o.rehearsePolicy))
 	return mux
 }
 
@@ -130,6 +131,18 @@ func (o operations) loadPolicy(ctx context.Context, in Policy) (Loaded, error) {
 		answer.CreatedRoles[created.ID] = created
 	}
 	return answer, nil
+}
+
+func (o operations) rehearsePolicy(ctx context.Context, in Policy) (LostValues, error) {
+	report, err := o.core.RehearsePolicy(ctx, core.Operator(), ident.New(in.Account, "policy", "root"), core.Replace, in.Text)
+	if err != nil {
+		return LostValues{}, err
+	}
+	lost := LostValues{Count: report.Values.Count}
+	for _, id := range report.Values.IDs {
+		lost.Variables = append(lost.Variables, string(id))
+	}
+	return lost, nil
 }
 
 // role reads the full id of a role. For a short one it suggests the full ids of

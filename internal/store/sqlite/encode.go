@@ -47,6 +47,8 @@ func encode(r row.Row) (*table, []driver.Value, error) {
 	case row.HostFactoryToken:
 		list, err := cidrs(r.Networks)
 		return hostFactoryTokens, []driver.Value{r.Digest[:], string(r.Factory), blob(r.Sealed), list, millis(r.ExpiresAt)}, err
+	case row.Authenticator:
+		return authenticators, []driver.Value{string(r.Resource), r.Enabled}, nil
 	case row.Rotation:
 		return rotations, encodeRotation(r), nil
 	case row.Credential:

@@ -75,6 +75,8 @@ func (s *Store) findDangling(change row.Change) (refused, err error) {
 		parents = []reference{{"resource", string(r.Policy)}}
 	case row.HostFactoryToken:
 		parents = []reference{{"resource", string(r.Factory)}}
+	case row.Authenticator:
+		parents = []reference{{"resource", string(r.Resource)}}
 	case row.Rotation:
 		parents = []reference{{"resource", string(r.Variable)}}
 	case row.Credential:
@@ -143,6 +145,8 @@ func describe(r row.Row) string {
 		return fmt.Sprintf("version %d of %s", r.Version, r.Policy)
 	case row.HostFactoryToken:
 		return fmt.Sprintf("token %x of %s", r.Digest[:4], r.Factory)
+	case row.Authenticator:
+		return "authenticator " + string(r.Resource)
 	case row.Rotation:
 		return "rotation of " + string(r.Variable)
 	case row.Credential:

@@ -120,6 +120,11 @@ var (
 			networks, err := networks(v[3])
 			return row.HostFactoryToken{Digest: digest, Factory: id(v[1]), Sealed: bytes(v[2]), Networks: networks, ExpiresAt: moment(v[4])}, err
 		}})
+	authenticators = define(table{name: "authenticators",
+		key: []string{"resource"}, rest: []string{"enabled"},
+		decode: func(v []driver.Value) (row.Row, error) {
+			return row.Authenticator{Resource: id(v[0]), Enabled: boolean(v[1])}, nil
+		}})
 )
 
 func policyVersion(v []driver.Value) row.PolicyVersion {

@@ -27,6 +27,7 @@ func cascades(f *fixture) {
 	thing := row.Resource{ID: "acme:policy:gone", Owner: admin}
 	f.must(inserts(thing, row.Secret{Resource: thing.ID, Version: 1}, row.Secret{Resource: thing.ID, Version: 2},
 		row.PolicyVersion{Policy: thing.ID, Version: 1}, row.HostFactoryToken{Factory: thing.ID},
+		row.Authenticator{Resource: thing.ID},
 		row.Rotation{Variable: thing.ID}, row.Credential{Variable: thing.ID, Slot: row.Previous}, row.RotationEvent{Variable: thing.ID, Revision: 1}))
 	f.must(deletes(thing))
 	f.same(f.load(), before)
@@ -78,6 +79,7 @@ func references(f *fixture) {
 		row.Secret{Resource: none, Version: 1},
 		row.PolicyVersion{Policy: none, Version: 1},
 		row.HostFactoryToken{Factory: none},
+		row.Authenticator{Resource: none},
 		row.Rotation{Variable: none},
 		row.Credential{Variable: none, Slot: row.Candidate},
 		row.RotationEvent{Variable: none, Revision: 1},

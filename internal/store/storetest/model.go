@@ -45,12 +45,14 @@ func key(r row.Row) string {
 		return join("l", r.Policy, fmt.Sprintf("%09d", r.Version))
 	case row.HostFactoryToken:
 		return join("m", fmt.Sprintf("%x", r.Digest))
+	case row.Authenticator:
+		return join("n", r.Resource)
 	case row.Rotation:
-		return join("n", r.Variable)
+		return join("o", r.Variable)
 	case row.Credential:
-		return join("o", r.Variable, r.Slot)
+		return join("p", r.Variable, r.Slot)
 	case row.RotationEvent:
-		return join("p", r.Variable, fmt.Sprintf("%09d", r.Revision))
+		return join("q", r.Variable, fmt.Sprintf("%09d", r.Revision))
 	}
 	panic(fmt.Sprintf("no key for %T", r))
 }
@@ -88,6 +90,8 @@ func parents(r row.Row) (keys []string, cascade bool) {
 		return []string{join("d", r.Policy)}, true
 	case row.HostFactoryToken:
 		return []string{join("d", r.Factory)}, true
+	case row.Authenticator:
+		return []string{join("d", r.Resource)}, true
 	case row.Rotation:
 		return []string{join("d", r.Variable)}, true
 	case row.Credential:
@@ -121,7 +125,7 @@ func (m model) commit(s *row.Set) model {
 			}
 			next[k] = change.Row
 		case row.Delete:
-			if !exists && k[0] != 'k' && k[0] != 'l' && k[0] != 'p' {
+			if !exists && k[0] != 'k' && k[0] != 'l' && k[0] != 'q' {
 				return nil
 			}
 			delete(next, k)
@@ -173,7 +177,7 @@ func (m model) holds(c row.Condition) bool {
 func (m model) rows() []row.Row {
 	var rows []row.Row
 	for _, k := range slices.Sorted(maps.Keys(m)) {
-		if k[0] != 'p' {
+		if k[0] != 'q' {
 			rows = append(rows, loaded(m[k]))
 		}
 	}
@@ -234,7 +238,7 @@ func (g generator) row() row.Row {
 	role, resource, policy := g.id("user"), g.id("variable"), g.id("policy")
 	blob := []byte{byte(g.Intn(3)), byte(g.Intn(256))}
 	at := time.UnixMilli(int64(1 + g.Intn(1e12))).UTC()
-	switch g.Intn(20) {
+	switch g.Intn(21) {
 	case 0:
 		return row.Account{Name: string(rune('a' + g.Intn(2))), CreatedAt: at}
 	case 1:
@@ -259,6 +263,8 @@ func (g generator) row() row.Row {
 		return row.PolicyVersion{Policy: resource, Version: 1 + g.Intn(3), Role: role, CreatedAt: at}
 	case 14:
 		return row.HostFactoryToken{Digest: [32]byte{blob[0]}, Factory: resource, Sealed: blob, ExpiresAt: at}
+	case 15:
+		return row.Authenticator{Resource: resource, Enabled: g.Intn(2) == 0}
 	}
 	switch g.Intn(3) {
 	case 0:

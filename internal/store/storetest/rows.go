@@ -65,6 +65,7 @@ func everyType() [][2]row.Row {
 			row.PolicyVersion{Policy: policy, Version: 1, Role: admin, CreatedAt: later, SHA256: "cd", Text: "- !user b"}},
 		{row.HostFactoryToken{Digest: [32]byte{9}, Factory: factory, Sealed: []byte{12}, Networks: networks, ExpiresAt: later},
 			row.HostFactoryToken{Digest: [32]byte{9}, Factory: factory, Sealed: []byte{13}, ExpiresAt: now}},
+		{row.Authenticator{Resource: variable, Enabled: true}, row.Authenticator{Resource: variable}},
 		{row.Rotation{Variable: variable, Revision: 1, State: "idle"},
 			row.Rotation{Variable: variable, Revision: 1 << 40, State: "uncertain", ID: "r1", Identity: "db:5432", Version: 7,
 				Candidate: true, Sent: true, Unsure: true, Acked: true, Previous: true, Discarded: true, Attempts: 3, AuthFailures: 2, BadValues: 1,
@@ -133,6 +134,7 @@ func loadOrder(f *fixture) {
 		row.Secret{Resource: "a:variable:a", Version: 2}, row.Secret{Resource: "a:variable:a", Version: 10},
 		row.PolicyVersion{Policy: "a:variable:a", Version: 9}, row.PolicyVersion{Policy: "a:variable:a", Version: 10},
 		row.HostFactoryToken{Digest: [32]byte{1}, Factory: "a:variable:a", Sealed: []byte{1}},
+		row.Authenticator{Resource: "a:variable:a", Enabled: true}, row.Authenticator{Resource: "a:variable:a/b"},
 		row.Rotation{Variable: "a:variable:B", Revision: 1, State: "idle"}, row.Rotation{Variable: "a:variable:a", Revision: 2, State: "idle"},
 		row.Credential{Variable: "a:variable:a", Slot: row.Candidate}, row.Credential{Variable: "a:variable:a", Slot: row.Previous},
 	}

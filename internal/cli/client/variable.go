@@ -1,0 +1,61 @@
+package client
+
+import (
+	"encoding/json"
+	"strings"
+
+	"rekey/internal/fault"
+	"rekey/internal/ident"
+)
+
+// Values reads variables, all of them as of one moment if there is more than one. A
+// version of 0 is the newest.
+func (s *Session) Values(ids []ident.ID, version int) (map[ident.ID][]byte, error) {
+	values := make(map[ident.ID][]byte, len(ids))
+	names := make([]string, len(ids))
+	alone := version != 0 || len(ids) == 1
+	for i, id := range ids {
+		names[i] = string(id)
+		alone = alone || strings.Contains(names[i], ",") // which separates them in a batch
+	}
+	if !alone {
+		found, err := s.API.RetrieveBatchSecretsSafe(names)
+		for name, value := range found {
+			values[ident.ID(name)] = value
+		}
+		return values, s.Explain(err, Task{Do: "read one of", On: strings.Join(names, ", "), Privilege: "execute"})
+	}
+	for i, id := range ids {
+		var value []byte
+		var err error
+		if version != 0 {
+			value, err = s.API.RetrieveSecretWithVersion(names[i], version)
+		} else {
+			value, err = s.API.RetrieveSecret(names[i])
+		}
+		if err != nil {
+			return nil, s.Explain(err, Task{Do: "read", On: names[i], Privilege: "execute"})
+		}
+		values[id] = value
+	}
+	return values, nil
+}
+
+// Version is one of the values that a variable has had.
+type Version struct {
+	Version   int     `json:"version"`
+	ExpiresAt *string `json:"expires_at"` // RFC 3339; nil for never
+}
+
+// Versions are those of a variable that can be read, in the order of the server.
+func (s *Session) Versions(id ident.ID) ([]Version, error) {
+	resource, err := s.Get(s.API.ResourceRequest(string(id)))
+	if err != nil {
+		return nil, s.Explain(err, Task{Do: "look at", On: string(id), Privilege: "read"})
+	}
+	var answer struct{ Secrets []Version }
+	if err := json.Unmarshal(resource, &answer); err != nil {
+		return nil, fault.Wrap(err, "reading the versions of %s", id)
+	}
+	return answer.Secrets, nil
+}

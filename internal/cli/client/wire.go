@@ -1,0 +1,83 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// longestRefusal bounds what is read of an answer that refuses.
+const longestRefusal = 1 << 20
+
+// wire carries requests. It stops them when the command is interrupted, traces them
+// without their secrets, and remembers the last refusal, of which the library keeps
+// only the message.
+type wire struct {
+	ctx     context.Context
+	next    http.RoundTripper
+	trace   io.Writer
+	refused *refusal
+}
+
+// refusal is an answer with a status of 400 or more.
+type refusal struct {
+	status int
+	kind   string // its content type
+	body   []byte
+}
+
+func (w *wire) RoundTrip(request *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithCancel(request.Context())
+	context.AfterFunc(w.ctx, cancel)
+	request = request.WithContext(ctx)
+	began := time.Now()
+	w.tell("> %s %s", request.Method, public(request.URL))
+	response, err := w.next.RoundTrip(request)
+	if err != nil {
+		w.tell("< %v", err)
+		return nil, err
+	}
+	w.tell("< %s in %v", response.Status, time.Since(began).Round(time.Millisecond))
+	if response.StatusCode < http.StatusBadRequest {
+		return response, nil
+	}
+	body, err := io.ReadAll(io.LimitReader(response.Body, longestRefusal))
+	if closed := response.Body.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return nil, err
+	}
+	w.refused = &refusal{response.StatusCode, response.Header.Get("Content-Type"), body}
+	response.Body = io.NopCloser(bytes.NewReader(body))
+	return response, nil
+}
+
+func (w *wire) tell(format string, args ...any) {
+	if w.trace != nil {
+		fmt.Fprintf(w.trace, format+"\n", args...)
+	}
+}
+
+// public is a URL without what is secret in URLs: host factory tokens and the
+// parameters of single sign-on.
+func public(u *url.URL) string {
+	shown := *u
+	shown.User = nil
+	if before, _, ok := strings.Cut(shown.Path, "/host_factory_tokens/"); ok {
+		shown.Path, shown.RawPath = before+"/host_factory_tokens/***", ""
+	}
+	query := shown.Query()
+	for _, name := range [...]string{"code", "nonce", "code_verifier", "id_token"} {
+		if query.Has(name) {
+			query.Set(name, "***")
+			shown.RawQuery = query.Encode()
+		}
+	}
+	return shown.String()
+}

@@ -1,0 +1,82 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"rekey/internal/fault"
+)
+
+// ask prints a question and reads a line, from a terminal or a pipe. No line is an
+// error that says how to answer otherwise.
+func ask(cmd *cobra.Command, w io.Writer, question, otherwise string) (string, error) {
+	fmt.Fprint(w, question)
+	line, err := readLine(cmd.InOrStdin())
+	if !isTerminal(cmd.InOrStdin()) {
+		fmt.Fprintln(w) // no one has ended the line
+	}
+	if line == "" && err != nil {
+		e := fault.New(fault.Invalid, "there is no answer on standard input")
+		e.Advice = otherwise
+		return "", e
+	}
+	return strings.TrimSpace(line), nil
+}
+
+// readLine reads byte by byte, so that the next question finds the next line.
+func readLine(r io.Reader) (string, error) {
+	var line []byte
+	for one := make([]byte, 1); ; {
+		switch n, err := r.Read(one); {
+		case n == 1 && one[0] == '\n':
+			return string(line), nil
+		case n == 1:
+			line = append(line, one[0])
+		case err != nil:
+			return string(line), err
+		}
+	}
+}
+
+// agrees asks a question that only a clear yes answers with yes.
+func agrees(cmd *cobra.Command, w io.Writer, question, otherwise string) (bool, error) {
+	answer, err := ask(cmd, w, question+" [y/N] ", otherwise)
+	switch strings.ToLower(answer) {
+	case "y", "yes":
+		return true, err
+	}
+	return false, err
+}
+
+// askSecret asks for something that must not be shown. It needs a terminal.
+func askSecret(cmd *cobra.Command, question, otherwise string) (string, error) {
+	file, ok := cmd.InOrStdin().(*os.File)
+	if !ok || !isTerminal(file) {
+		e := fault.New(fault.Invalid, "standard input is no terminal to ask for a secret")
+		e.Advice = otherwise
+		return "", e
+	}
+	fmt.Fprint(cmd.ErrOrStderr(), question)
+	text, err := term.ReadPassword(int(file.Fd()))
+	fmt.Fprintln(cmd.ErrOrStderr())
+	return string(text), fault.Wrap(err, "reading from the terminal")
+}
+
+// secretFromStdin reads to the end and drops one final newline.
+func secretFromStdin(cmd *cobra.Command) (string, error) {
+	if isTerminal(cmd.InOrStdin()) {
+		return askSecret(cmd, "", "")
+	}
+	text, err := readAll(cmd)
+	return trimNewline(text), err
+}
+
+func readAll(cmd *cobra.Command) (string, error) {
+	text, err := io.ReadAll(cmd.InOrStdin())
+	return string(text), fault.Wrap(err, "reading standard input")
+}

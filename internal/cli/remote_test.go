@@ -1,0 +1,54 @@
+package cli_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"rekey/internal/config"
+	"rekey/internal/server"
+)
+
+// serve starts a real server in this process with an account demo, and puts into the
+// environment of the script: URL, ADMIN_KEY, and with TLS FINGERPRINT.
+//
+//	serve [tls]
+func serve(ts *testscript.TestScript, _ bool, args []string) {
+	dir := ts.MkAbs("server")
+	ts.Check(os.MkdirAll(dir, 0o700))
+	ts.Check(os.WriteFile(filepath.Join(dir, "root.key"), []byte("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="), 0o600))
+	flags := map[string]string{"data-dir": dir, "listen": "127.0.0.1:0", "audit": "file:" + filepath.Join(dir, "audit.log")}
+	if len(args) > 0 {
+		flags["tls-self-signed"] = "true"
+	}
+	loaded, err := config.Load(config.Sources{Flags: flags})
+	ts.Check(err)
+	log := slog.New(slog.DiscardHandler)
+	backend, err := server.Open(context.Background(), loaded.Config, io.Discard, log)
+	ts.Check(err)
+	created, err := backend.Local().CreateAccount(context.Background(), "demo", nil)
+	ts.Check(err)
+	srv := backend.Server()
+	ts.Check(srv.Listen())
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- srv.Serve(ctx) }()
+	ts.Defer(func() {
+		stop()
+		ts.Check(<-done)
+		ts.Check(backend.Close())
+	})
+	ts.Setenv("URL", srv.URL())
+	ts.Setenv("ADMIN_KEY", created.APIKey)
+	ts.Setenv("FINGERPRINT", srv.Fingerprint())
+}
+
+// keep puts what the last command printed into the environment: keep NAME.
+func keep(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Setenv(args[0], strings.TrimSuffix(ts.ReadFile("stdout"), "\n"))
+}
