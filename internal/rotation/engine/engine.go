@@ -135,6 +135,10 @@ func (e *Engine) dispatch(ctx context.Context) time.Duration {
 	return max(wait, time.Millisecond)
 }
 
+// taken is how long it takes until we look again at what somebody else was faster to
+// claim or to change.
+const taken = 50 * time.Millisecond
+
 // work takes one rotation as far as it goes now.
 func (e *Engine) work(ctx context.Context, id ident.ID) {
 	err := e.advance(ctx, id)
@@ -145,7 +149,11 @@ func (e *Engine) work(ctx context.Context, id ident.ID) {
 		delete(e.busy, id)
 	case errors.Is(err, errParked):
 	default:
-		time.AfterFunc(e.o.Pause, func() {
+		pause := e.o.Pause
+		if errors.Is(err, core.ErrRotationTaken) {
+			pause = min(pause, taken)
+		}
+		time.AfterFunc(pause, func() {
 			e.mu.Lock()
 			delete(e.busy, id)
 			e.mu.Unlock()
@@ -166,8 +174,9 @@ func (e *Engine) signal() {
 	}
 }
 
-// advance runs a rotation until there is nothing left to do. When the engine ends, the
-// call under way is recorded, and the rest left to the next one.
+// advance runs a rotation until there is nothing left to do. When the engine ends, what
+// the target may have heard of already is finished, if it does not take too long, since
+// readers have the old value until then; the rest is left to the next engine.
 func (e *Engine) advance(ctx context.Context, id ident.ID) error {
 	durable := context.WithoutCancel(ctx)
 	run, err := e.core.OpenRotation(durable, id)
@@ -183,7 +192,16 @@ func (e *Engine) advance(ctx context.Context, id ident.ID) error {
 	if err := run.Begin(durable); err != nil {
 		return err
 	}
-	for ctx.Err() == nil {
+	var ending time.Time
+	for {
+		if ctx.Err() != nil {
+			if ending.IsZero() {
+				ending = time.Now()
+			}
+			if !run.Exposed() || time.Since(ending) > e.o.StepTime {
+				return nil
+			}
+		}
 		call, err := run.Call(durable)
 		if call == nil || err != nil {
 			return err
@@ -196,5 +214,4 @@ func (e *Engine) advance(ctx context.Context, id ident.ID) error {
 			return err
 		}
 	}
-	return nil
 }

@@ -242,3 +242,31 @@ func TestPoisonHarmsNoOther(t *testing.T) {
 		}
 	}
 }
+
+// TestStoppingFinishesWhatTheTargetHasHeardOf: until then readers have a dead value.
+func TestStoppingFinishesWhatTheTargetHasHeardOf(t *testing.T) {
+	w := newWorld(t)
+	w.declare(map[string][]string{"password": {"rotation/ttl: P1D"}})
+	w.options.StepTime = 10 * time.Second
+	applied, goOn := make(chan struct{}), make(chan struct{})
+	w.model.after = func(call, _ string) error {
+		if call == "apply" {
+			close(applied)
+			<-goOn
+		}
+		return nil
+	}
+	w.start()
+	w.handOver("password", "first")
+	<-applied
+	halted := make(chan struct{})
+	go func() { w.halt(); close(halted) }()
+	close(goOn)
+	<-halted
+	if s := w.status("password"); s.Rotation.Version != 2 {
+		t.Errorf("stopped before it was published: %+v", s)
+	}
+	if !w.model.works("password", w.value("password")) {
+		t.Error("the published value does not work")
+	}
+}
