@@ -69,11 +69,15 @@ func (m *model) Siblings(annotations map[string]string) target.Siblings {
 	if more := annotations["rotation/model/reads"]; more != "" {
 		reads = append(reads, more)
 	}
-	return target.Siblings{Reads: reads}
+	var writes []string
+	if name := annotations["rotation/model/writes"]; name != "" {
+		writes = append(writes, name)
+	}
+	return target.Siblings{Reads: reads, Writes: writes}
 }
 
 func (m *model) Bind(b target.Binding) (target.Target, error) {
-	t := &modelTarget{m: m, name: b.Annotations["rotation/model/account"], poison: b.Annotations["rotation/model/poison"], mode: b.Annotations["rotation/model/mode"], rand: b.Rand}
+	t := &modelTarget{m: m, name: b.Annotations["rotation/model/account"], poison: b.Annotations["rotation/model/poison"], mode: b.Annotations["rotation/model/mode"], writes: b.Annotations["rotation/model/writes"], rand: b.Rand}
 	m.mu.Lock()
 	for _, value := range b.Values {
 		m.read[value.RevealString()] = true
@@ -91,6 +95,7 @@ func (m *model) Bind(b target.Binding) (target.Target, error) {
 type modelTarget struct {
 	m                  *model
 	name, poison, mode string
+	writes             string // a variable that changes together with the rotated one
 	rand               io.Reader
 }
 
@@ -111,7 +116,11 @@ func (t *modelTarget) Candidate(target.Credential) (target.Credential, error) {
 		return nil, nil
 	}
 	value, err := t.draw()
-	return target.Credential{target.Main: secret.FromString(value)}, err
+	made := target.Credential{target.Main: secret.FromString(value)}
+	if t.writes != "" {
+		made[t.writes] = secret.FromString("id-of-" + value)
+	}
+	return made, err
 }
 
 func (t *modelTarget) draw() (string, error) {

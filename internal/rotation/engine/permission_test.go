@@ -112,6 +112,24 @@ func TestARotationReachesNoSecretThatItsOwnerMayNotUse(t *testing.T) {
 	}
 }
 
+// TestValuesThatBelongTogetherChangeTogether: all variables of a set are published at once.
+func TestValuesThatBelongTogetherChangeTogether(t *testing.T) {
+	w := newWorld(t)
+	w.declare(map[string][]string{"password": {"rotation/ttl: P1D", "rotation/model/writes: username"}})
+	must(t, w.SetSecret(ctx, core.Operator(), "acme:variable:db/username", secret.FromString("id-of-first")))
+	w.start()
+	w.handOver("password", "first")
+	w.settles("password", rotation.Idle, 2)
+	for range 5 {
+		if value, id := w.value("password"), w.value("username"); id != "id-of-"+value {
+			t.Errorf("%s belongs to %s", id, value)
+		}
+		version := w.status("password").Version
+		must(t, w.RotateNow(ctx, core.Operator(), variable("password")))
+		w.settles("password", rotation.Idle, version+1)
+	}
+}
+
 func (w *world) load(text string) {
 	w.Helper()
 	_, err := w.LoadPolicy(ctx, core.Operator(), "acme:policy:root", policy.Add, []byte(text))
