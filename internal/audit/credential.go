@@ -2,6 +2,7 @@ package audit
 
 import (
 	"strconv"
+	"time"
 
 	"rekey/internal/ident"
 )
@@ -42,14 +43,58 @@ func (o Origin) PasswordChange(err error) *Record {
 }
 
 // APIKeyRotate is a role's API key being replaced, by itself or by another; also
-// when it was refused.
-func (o Origin) APIKeyRotate(role ident.ID, err error) *Record {
-	object := " their API key"
-	if role != o.Role {
-		object = " the api key for " + string(role)
+// when it was refused. The key before it goes on until a moment; zero: it is dead.
+func (o Origin) APIKeyRotate(role ident.ID, oldUntil time.Time, err error) *Record {
+	subject, object := []Pair{{"role", string(role)}}, o.apiKeyOf(role)
+	if !oldUntil.IsZero() {
+		until := oldUntil.UTC().Format(time.RFC3339)
+		subject = append(subject, Pair{"old-key-until", until})
+		object += ", of which the old one goes on until " + until
 	}
-	return o.event(msgAPIKey, "rotate", []Pair{{"role", string(role)}},
-		o.by("successfully rotated", "failed to rotate", object), err)
+	return o.event(msgAPIKey, "rotate", subject, o.by("successfully rotated", "failed to rotate", object), err)
+}
+
+func (o Origin) apiKeyOf(role ident.ID) string {
+	if role == o.Role {
+		return " their API key"
+	}
+	return " the api key for " + string(role)
+}
+
+// APIKeyRepeat is the key of an earlier rotation being given out again to who asked for
+// that rotation.
+func (o Origin) APIKeyRepeat(role ident.ID, err error) *Record {
+	return o.event(msgAPIKey, "repeat", []Pair{{"role", string(role)}},
+		o.by("successfully asked again for", "failed to ask again for", o.apiKeyOf(role)), err)
+}
+
+// APIKeyStage is a role being given a key that replaces its own at its first use, unless
+// it lapses before.
+func (o Origin) APIKeyStage(role ident.ID, lapses time.Time, err error) *Record {
+	subject := []Pair{{"role", string(role)}}
+	if !lapses.IsZero() {
+		subject = append(subject, Pair{"lapses", lapses.UTC().Format(time.RFC3339)})
+	}
+	return o.event(msgAPIKey, "stage", subject, o.by("successfully staged", "failed to stage", " a successor of"+o.apiKeyOf(role)), err)
+}
+
+// APIKeyPromote is a staged key being used for the first time and so becoming the
+// role's key.
+func (o Origin) APIKeyPromote(role ident.ID, err error) *Record {
+	return o.event(msgAPIKey, "promote", []Pair{{"role", string(role)}},
+		o.by("successfully replaced", "failed to replace", o.apiKeyOf(role)+" by the staged one"), err)
+}
+
+// APIKeyLapse is a staged key of a role being found unused after its time; o.Role has
+// come across it.
+func (o Origin) APIKeyLapse(role ident.ID) *Record {
+	return o.event(msgAPIKey, "lapse", []Pair{{"role", string(role)}},
+		o.by("found", "", " the staged successor of"+o.apiKeyOf(role)+" lapsed"), nil)
+}
+
+// APIKeyList is a listing of the ages of API keys, with the parameters of the request.
+func (o Origin) APIKeyList(parameters []Pair, err error) *Record {
+	return o.event(msgAPIKey, "list", parameters, o.listed("API keys", parameters), err)
 }
 
 // AccountCreate is a new account.

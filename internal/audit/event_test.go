@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"rekey/internal/audit"
 )
@@ -31,6 +32,8 @@ func TestEvents(t *testing.T) {
 	nobody := audit.Origin{ClientIP: "10.1.2.3", RequestID: "req", Time: noon}
 	factory := audit.Origin{Role: "acme:host_factory:f", ClientIP: "10.1.2.3", RequestID: "req", Time: noon}
 	no := errors.New("CONJ00006E no")
+	var never time.Time
+	later := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 	params := []audit.Pair{{Name: "kind", Value: "user"}, {Name: "limit", Value: "3"}}
 	authAlice := `[auth@43868 user="acme:user:alice" authenticator="authn" service="acme:webservice:conjur/authn"]`
 	service := "authenticator authn service acme:webservice:conjur/authn"
@@ -60,9 +63,16 @@ func TestEvents(t *testing.T) {
 		{o.Login("acme:user:alice", "authn", "acme:webservice:conjur/authn", no), `<84>authn [subject@43868 role="acme:user:alice"]` + authAlice + from + action("failure", "login") + ` acme:user:alice failed to login with ` + service + `: CONJ00006E no`},
 		{o.PasswordChange(nil), `<86>password ` + alice + `[subject@43868 role="acme:user:alice"]` + from + action("success", "change") + ` acme:user:alice successfully changed their password`},
 		{o.PasswordChange(no), `<84>password ` + alice + `[subject@43868 role="acme:user:alice"]` + from + action("failure", "change") + ` acme:user:alice failed to change their password: CONJ00006E no`},
-		{o.APIKeyRotate("acme:user:alice", nil), `<86>api-key ` + alice + `[subject@43868 role="acme:user:alice"]` + from + action("success", "rotate") + ` acme:user:alice successfully rotated their API key`},
-		{o.APIKeyRotate("acme:host:h", nil), `<86>api-key ` + alice + `[subject@43868 role="acme:host:h"]` + from + action("success", "rotate") + ` acme:user:alice successfully rotated the api key for acme:host:h`},
-		{o.APIKeyRotate("acme:host:h", no), `<84>api-key ` + alice + `[subject@43868 role="acme:host:h"]` + from + action("failure", "rotate") + ` acme:user:alice failed to rotate the api key for acme:host:h: CONJ00006E no`},
+		{o.APIKeyRotate("acme:user:alice", never, nil), `<86>api-key ` + alice + `[subject@43868 role="acme:user:alice"]` + from + action("success", "rotate") + ` acme:user:alice successfully rotated their API key`},
+		{o.APIKeyRotate("acme:host:h", never, nil), `<86>api-key ` + alice + `[subject@43868 role="acme:host:h"]` + from + action("success", "rotate") + ` acme:user:alice successfully rotated the api key for acme:host:h`},
+		{o.APIKeyRotate("acme:host:h", never, no), `<84>api-key ` + alice + `[subject@43868 role="acme:host:h"]` + from + action("failure", "rotate") + ` acme:user:alice failed to rotate the api key for acme:host:h: CONJ00006E no`},
+		{o.APIKeyRotate("acme:host:h", later, nil), `<86>api-key ` + alice + `[subject@43868 role="acme:host:h" old-key-until="2026-05-01T12:00:00Z"]` + from + action("success", "rotate") + ` acme:user:alice successfully rotated the api key for acme:host:h, of which the old one goes on until 2026-05-01T12:00:00Z`},
+		{o.APIKeyRepeat("acme:user:alice", nil), `<86>api-key ` + alice + `[subject@43868 role="acme:user:alice"]` + from + action("success", "repeat") + ` acme:user:alice successfully asked again for their API key`},
+		{o.APIKeyStage("acme:user:alice", later, nil), `<86>api-key ` + alice + `[subject@43868 role="acme:user:alice" lapses="2026-05-01T12:00:00Z"]` + from + action("success", "stage") + ` acme:user:alice successfully staged a successor of their API key`},
+		{o.APIKeyStage("acme:user:alice", never, no), `<84>api-key ` + alice + `[subject@43868 role="acme:user:alice"]` + from + action("failure", "stage") + ` acme:user:alice failed to stage a successor of their API key: CONJ00006E no`},
+		{o.APIKeyPromote("acme:user:alice", nil), `<86>api-key ` + alice + `[subject@43868 role="acme:user:alice"]` + from + action("success", "promote") + ` acme:user:alice successfully replaced their API key by the staged one`},
+		{o.APIKeyLapse("acme:user:alice"), `<86>api-key ` + alice + `[subject@43868 role="acme:user:alice"]` + from + action("success", "lapse") + ` acme:user:alice found the staged successor of their API key lapsed`},
+		{o.APIKeyList([]audit.Pair{{Name: "account", Value: "acme"}}, nil), `<86>api-key ` + alice + `[subject@43868 account="acme"]` + from + action("success", "list") + ` acme:user:alice successfully listed API keys with parameters: {:account=>"acme"}`},
 		{o.AccountCreate("new", nil), `<86>account ` + alice + `[subject@43868 account="new"]` + from + action("success", "create") + ` acme:user:alice successfully created account new`},
 		{o.AccountDelete("new", no), `<84>account ` + alice + `[subject@43868 account="new"]` + from + action("failure", "delete") + ` acme:user:alice failed to delete account new: CONJ00006E no`},
 		{o.HostFactoryTokens("acme:host_factory:f", 2, "2026-04-01T00:00:00Z", []string{"10.0.0.0/8"}, nil), `<86>host-factory ` + alice + `[subject@43868 resource="acme:host_factory:f" count="2" expiration="2026-04-01T00:00:00Z" cidr="10.0.0.0/8"]` + from + action("success", "create-token") + ` acme:user:alice successfully created 2 host factory tokens for acme:host_factory:f`},

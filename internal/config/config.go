@@ -33,6 +33,7 @@ type Config struct {
 	UserTokenTTL         time.Duration
 	HostTokenTTL         time.Duration
 	APIKeyDefault        bool
+	APIKeyMaxAgeEnforced bool
 	ListLimitMax         int
 	EffectiveDepth       int
 	EffectiveLimit       int

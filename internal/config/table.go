@@ -99,6 +99,11 @@ func table() []*Setting {
 			field: func(c *Config) any { return &c.APIKeyDefault },
 		},
 		{
+			Key: "api_key_max_age_enforced", ServerOnly: true, Env: []string{"REKEY_API_KEY_MAX_AGE_ENFORCED"}, Flag: "api-key-max-age-enforced", Type: "true or false", Default: "false",
+			Doc:   "Whether an API key that is older than the annotation authn/api-key-max-age of its host or user is refused when it asks for an access token. Such a key goes on proving who asks for a new one, so that nobody is locked out. Otherwise the log and `GET /api_keys/ACCOUNT` tell of it.",
+			field: func(c *Config) any { return &c.APIKeyMaxAgeEnforced },
+		},
+		{
 			Key: "api_resource_list_limit_max", Env: []string{"REKEY_API_RESOURCE_LIST_LIMIT_MAX", "CONJUR_API_RESOURCE_LIST_LIMIT_MAX"}, Flag: "list-limit-max", Type: "number", Default: "1000",
 			Doc:   "Largest and default number of resources in one answer of a list request; 0 for no limit.",
 			field: func(c *Config) any { return &c.ListLimitMax },

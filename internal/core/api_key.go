@@ -23,7 +23,7 @@ func (c *Core) APIKey(ctx context.Context, caller Caller) (secret.Bytes, error) 
 }
 
 // showKey shows the current key of a role, provided that it may be shown at the moment
-// when it is the current one.
+// when it is the current one. may is called with the graph held.
 func (c *Core) showKey(ctx context.Context, id ident.ID, may func() error) (secret.Bytes, error) {
 	keyless := refused("CONJ00120E Role '%s' has no credentials", id)
 	// The key may be rotated between the two reads: then the sealed bytes do not
@@ -78,24 +78,7 @@ func (c *Core) newKey(id ident.ID, now time.Time) (secret.Bytes, row.APIKey, err
 	return key, row.APIKey{Role: id, Digest: digest, Sealed: sealed, RotatedAt: now}, nil
 }
 
-// RotateKey replaces an API key; the old one is dead when this returns. role is a
-// short or full id, or empty for the caller itself. Oneself is rotated by Basic
-// credentials only, so that a stolen token does not become a lasting credential;
-// others by a token whose role has update on them.
-func (c *Core) RotateKey(ctx context.Context, caller Caller, account, role string) (secret.Bytes, error) {
-	var key secret.Bytes
-	target, err := c.keyTarget(caller, account, role)
-	if err == nil {
-		err = retry(func() error {
-			var once error
-			key, once = c.rotateOnce(ctx, caller, target)
-			return once
-		})
-	}
-	return answer(c, key, err, c.by(caller).APIKeyRotate(target, err))
-}
-
-// KeyRotatedAt tells when an API key was last rotated. It is guarded as RotateKey is.
+// KeyRotatedAt tells when an API key was last rotated. It is guarded as Rotate is.
 func (c *Core) KeyRotatedAt(_ context.Context, caller Caller, account, role string) (ident.ID, time.Time, error) {
 	target, err := c.keyTarget(caller, account, role)
 	if err != nil {
@@ -167,36 +150,6 @@ func (c *Core) hasKey(id ident.ID) error {
 
 func noSuchRole(shown string, caller Caller) *fault.Error {
 	return fault.New(fault.NotFound, "CONJ00123E Resource '%s' requested by role '%s' not found", shown, caller.Role)
-}
-
-// rotateOnce replaces the key that is current now. A caller that rotates its own key
-// loses the race against another rotation that was proved by the same key: of two
-// callers that share it, only one is told that it has succeeded.
-func (c *Core) rotateOnce(ctx context.Context, caller Caller, target ident.ID) (secret.Bytes, error) {
-	defer c.rows.lock(target)()
-	c.mu.RLock()
-	var current *row.APIKey
-	if r := c.graph.Role(target); r != nil {
-		current = r.Key
-	}
-	err := c.stillProven(caller)
-	c.mu.RUnlock()
-	if err != nil {
-		return secret.Bytes{}, err
-	}
-	if current == nil {
-		return secret.Bytes{}, notApplicable(target)
-	}
-	key, fresh, err := c.newKey(target, c.now())
-	if err != nil {
-		return secret.Bytes{}, err
-	}
-	set := &row.Set{Require: append(caller.proven(), row.KeyIs{Role: target, Digest: current.Digest})}
-	set.Add(row.Update, fresh)
-	if err := c.commit(ctx, set); err != nil {
-		return secret.Bytes{}, err
-	}
-	return key, nil
 }
 
 // RetrieveKey shows any role's API key to an operator. A user or host that has none

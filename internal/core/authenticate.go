@@ -11,7 +11,6 @@ import (
 	"rekey/internal/apikey"
 	"rekey/internal/fault"
 	"rekey/internal/ident"
-	"rekey/internal/password"
 	"rekey/internal/row"
 	"rekey/internal/secret"
 	"rekey/internal/store"
@@ -26,18 +25,23 @@ const longestTTL = 5 * time.Hour
 var passwordChecks = max(1, runtime.NumCPU()/2)
 
 // AuthenticateKey issues an access token, as JSON, to a role that shows its API key
-// from a network where it may be. All refusals are the same Unauthenticated.
+// from a network where it may be. A staged key becomes the role's key before the token
+// is issued. All refusals are the same Unauthenticated, but for a key that is right and
+// too old: that is said.
 func (c *Core) AuthenticateKey(ctx context.Context, o Origin, account, login string, key secret.Bytes) ([]byte, error) {
 	id := ident.FromLogin(account, login)
 	digest := apikey.Digest(key)
 	c.mu.RLock()
 	r := c.graph.Role(id)
 	known := r != nil
-	matches := known && r.Key != nil && sameDigest(digest, r.Key.Digest)
+	which := c.standing(r, digest)
 	keyless := known && r.Key == nil
 	var networks []netip.Prefix
+	var unused, stale bool
 	if known {
 		networks = r.Networks
+		unused = which == currentKey && c.unused(r)
+		stale = which == currentKey && c.overdue(r)
 	}
 	c.mu.RUnlock()
 
@@ -47,10 +51,20 @@ func (c *Core) AuthenticateKey(ctx context.Context, o Origin, account, login str
 		err = refused("CONJ00007E '%s' not found", id)
 	case keyless:
 		err = refused("CONJ00120E Role '%s' has no credentials", id)
-	case !matches:
+	case which == noKey:
 		err = c.wrongKey(o, id, key)
+	case which == lapsedKey:
+		err = c.refuseLapsed(ctx, o, id)
 	case !within(networks, o.IP):
 		err = refused("CONJ00003E User is not authorized to login from the current origin")
+	case which == stagedKey:
+		err = c.promote(ctx, o, id, key)
+		unused = true
+	case stale:
+		err = c.complain(o, id)
+	}
+	if err == nil && unused {
+		c.uses.note(id, c.clock())
 	}
 	var issued []byte
 	if err == nil {
@@ -100,7 +114,8 @@ func within(networks []netip.Prefix, ip netip.Addr) bool {
 	return false
 }
 
-// Basic checks a login name with the role's password or current API key.
+// Basic checks a login name with the role's password or an API key. A staged key becomes
+// the role's key.
 func (c *Core) Basic(ctx context.Context, o Origin, account, login string, proof secret.Bytes) (Caller, error) {
 	id := ident.FromBasic(account, login)
 	caller := Caller{Origin: o, Role: id}
@@ -113,14 +128,28 @@ func (c *Core) checkBasic(ctx context.Context, caller *Caller, proof secret.Byte
 	c.mu.RLock()
 	r := c.graph.Role(caller.Role)
 	known = r != nil
-	var key *row.APIKey
+	which := c.standing(r, digest)
+	var keyless, unused bool
 	var hash *row.Password
 	if known {
-		key, hash = r.Key, r.Password
+		keyless, hash = r.Key == nil, r.Password
+		unused = which == currentKey && c.unused(r)
 	}
 	c.mu.RUnlock()
 
-	if key != nil && sameDigest(digest, key.Digest) {
+	switch which {
+	case lapsedKey:
+		return known, c.refuseLapsed(ctx, caller.Origin, caller.Role)
+	case stagedKey:
+		if err := c.promote(ctx, caller.Origin, caller.Role, proof); err != nil {
+			return known, err
+		}
+		unused = true
+	}
+	if which != noKey {
+		if unused {
+			c.uses.note(caller.Role, c.clock())
+		}
 		caller.proof, caller.keyDigest = byKey, digest
 		return known, nil
 	}
@@ -135,7 +164,7 @@ func (c *Core) checkBasic(ctx context.Context, caller *Caller, proof secret.Byte
 			return known, err
 		}
 	}
-	if known && key == nil && hash == nil {
+	if known && keyless && hash == nil {
 		return known, refused("CONJ00120E Role '%s' has no credentials", caller.Role)
 	}
 	return known, c.wrongKey(caller.Origin, caller.Role, proof)
@@ -151,14 +180,14 @@ func (c *Core) checkPassword(ctx context.Context, hash *row.Password, proof secr
 		return nil, fault.Wrap(ctx.Err(), "the client has gone while its password waited to be checked")
 	}
 	if hash == nil {
-		password.Burn(proof)
+		c.passwords.Burn(proof)
 		return nil, refused("CONJ00002E Invalid credentials")
 	}
 	stored, err := c.ring.Open(hash.Sealed, aadPassword(hash.Role))
 	if err != nil {
 		return nil, err
 	}
-	ok, rehash := password.Verify(stored.RevealString(), proof)
+	ok, rehash := c.passwords.Verify(stored.RevealString(), proof)
 	if !ok {
 		return nil, refused("CONJ00002E Invalid credentials")
 	}

@@ -62,10 +62,25 @@ func (caller Caller) proven() []row.Condition {
 func (c *Core) stillProven(caller Caller) error {
 	r := c.graph.Role(caller.Role)
 	switch {
-	case caller.proof == byKey && (r == nil || r.Key == nil || r.Key.Digest != caller.keyDigest):
+	case caller.proof == byKey && !c.accepted(r, caller.keyDigest):
 		return refused("CONJ00002E Invalid credentials: the key was replaced while this request was under way")
 	case caller.proof == byPassword && (r == nil || r.Password == nil || !bytes.Equal(r.Password.Sealed, caller.password)):
 		return refused("CONJ00002E Invalid credentials: the password was replaced while this request was under way")
+	}
+	return nil
+}
+
+// mayChange is stillProven for changes of the caller's own credentials. A key that was
+// replaced and goes on for a while makes none: whoever has it does not know the key
+// that it would replace. The caller of this holds the graph.
+func (c *Core) mayChange(caller Caller) error {
+	if err := c.stillProven(caller); err != nil {
+		return err
+	}
+	if caller.proof == byKey && c.standing(c.graph.Role(caller.Role), caller.keyDigest) == oldKey {
+		e := refused("The API key was replaced. It still logs in for a while, but it changes no credentials")
+		e.Public, e.Advice = true, "Log in with it to get the current key, and use that."
+		return e
 	}
 	return nil
 }

@@ -20,6 +20,7 @@ import (
 
 	"rekey/internal/audit"
 	"rekey/internal/fault"
+	"rekey/internal/password"
 	"rekey/internal/rbac"
 	"rekey/internal/row"
 	"rekey/internal/seal"
@@ -32,12 +33,14 @@ type Config struct {
 	UserTokenTTL    time.Duration     // at most 5 h
 	HostTokenTTL    time.Duration     // at most 5 h
 	APIKeyDefault   bool              // hosts without annotation authn/api-key get a key; else they are refused
+	EnforceKeyAge   bool              // keys older than annotation authn/api-key-max-age get no access tokens
 	SecretVersions  int               // versions kept of a value
 	PolicyVersions  int               // versions kept of a policy
 	EffectiveDepth  int               // most levels of an effective policy
 	EffectiveLimit  int               // most resources, annotations and permissions of an effective policy
 	UsersInRootOnly bool              // users may only be created in the root policy
 	Passwords       map[string]string // by user id: set whenever a policy that declares the user is loaded
+	PasswordCost    int               // of bcrypt
 	CacheBytes      int               // most memory for sealed values; 0 for the default
 }
 
@@ -51,6 +54,7 @@ func Default() Config {
 		PolicyVersions: 20,
 		EffectiveDepth: 64,
 		EffectiveLimit: 100_000,
+		PasswordCost:   password.Cost,
 		CacheBytes:     64 << 20,
 	}
 }
@@ -64,8 +68,8 @@ type Options struct {
 	Now     func() time.Time
 	Rand    io.Reader
 	Log     *slog.Logger
-	// Rotation may be nil: then nothing rotates, and annotations about it are not checked.
-	Rotation *Rotation
+	// Targets may be nil: then no value rotates, and annotations about it are not checked.
+	Targets *Targets
 }
 
 // Core is the one value behind all doors. It is safe for concurrent use.
@@ -75,6 +79,7 @@ type Core struct {
 	ring      *seal.Keyring
 	audit     *audit.Log
 	config    Config
+	passwords password.Hasher
 	clock     func() time.Time
 	rand      io.Reader
 	log       *slog.Logger
@@ -85,8 +90,8 @@ type Core struct {
 	structure gate  // at most one planner of roles, resources and edges
 	rows      locks // at most one writer of a secret or a credential
 
-	rotation *Rotation
-	due      dueList // guarded by mu
+	targets *Targets
+	due     dueList // guarded by mu
 
 	values    *values
 	tokenKeys *token.Keys
@@ -94,6 +99,8 @@ type Core struct {
 	signers   atomic.Pointer[map[string]*token.Key] // by account
 	parsing   chan struct{}                         // bounds the policies that are parsed at once
 	bcrypt    chan struct{}                         // bounds the cores that password checks may take
+	uses      *uses
+	reminded  reminded
 
 	background sync.WaitGroup
 }
@@ -109,14 +116,15 @@ func Open(ctx context.Context, o Options) (*Core, error) {
 		return nil, err
 	}
 	c := &Core{
-		store: o.Store, audit: o.Audit, config: o.Config, clock: o.Now, rand: o.Rand, log: o.Log,
+		store: o.Store, audit: o.Audit, config: o.Config, passwords: password.Hasher{Cost: o.Config.PasswordCost}, clock: o.Now, rand: o.Rand, log: o.Log,
 		graph:     rbac.New(),
-		rotation:  o.Rotation,
+		targets:   o.Targets,
 		due:       newDueList(),
 		structure: newGate(),
 		values:    values,
 		parsing:   make(chan struct{}, parses),
 		bcrypt:    make(chan struct{}, passwordChecks),
+		uses:      newUses(),
 	}
 	c.committer = store.NewCommitter(o.Store, c.apply)
 	if c.ring, err = openRing(ctx, o, c.committer); err != nil {
@@ -132,13 +140,15 @@ func Open(ctx context.Context, o Options) (*Core, error) {
 	}
 	c.RescheduleRotations()
 	c.background.Go(c.buildSearch)
+	c.background.Go(c.writeUses)
 	return c, nil
 }
 
 // Close waits for running commits. The store stays open: it is the caller's.
 func (c *Core) Close() error {
-	c.committer.Close()
+	close(c.uses.ended)
 	c.background.Wait()
+	c.committer.Close()
 	return nil
 }
 

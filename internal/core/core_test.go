@@ -16,6 +16,7 @@ import (
 	"rekey/internal/core"
 	"rekey/internal/ident"
 	"rekey/internal/policy"
+	"rekey/internal/row"
 	"rekey/internal/seal"
 	"rekey/internal/secret"
 	"rekey/internal/store"
@@ -30,7 +31,8 @@ type world struct {
 	audit    *trail
 	dir      string
 	config   core.Config
-	between  func() // called once, before the store is asked for a sealed value or key
+	commit   func(stored func() ([]error, error)) ([]error, error) // stands around the next commit, once
+	between  func()                                                // called once, before the store is asked for a sealed value or key
 	root     *seal.Root
 	now      time.Time
 	store    store.Store
@@ -68,6 +70,7 @@ func newWorld(t *testing.T, configure ...func(*core.Config)) *world {
 	root, err := seal.ParseRoot("TEST_KEY", text)
 	must(t, err)
 	w := &world{t: t, audit: &trail{}, dir: t.TempDir(), config: core.Default(), root: root, now: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)}
+	w.config.PasswordCost = 4 // bcrypt's least: its slowness is not what is tried here
 	for _, set := range configure {
 		set(&w.config)
 	}
@@ -108,6 +111,15 @@ func (s *interrupted) pause() {
 		s.w.between = nil
 		between()
 	}
+}
+
+func (s *interrupted) Commit(ctx context.Context, sets []*row.Set) ([]error, error) {
+	around := s.w.commit
+	if around == nil {
+		return s.Store.Commit(ctx, sets)
+	}
+	s.w.commit = nil
+	return around(func() ([]error, error) { return s.Store.Commit(ctx, sets) })
 }
 
 func (s *interrupted) Secret(ctx context.Context, id ident.ID, version int) ([]byte, error) {

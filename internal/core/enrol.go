@@ -63,6 +63,14 @@ func (c *Core) EnrolHost(ctx context.Context, caller Caller, identifier string, 
 	var enrolled Enrolled
 	var changes []row.Change
 	err := checkHostID(identifier)
+	if err == nil && len(annotations) > policy.MaxAnnotations {
+		err = fault.New(fault.Argument, "Invalid value for parameter 'annotations': there are %d, at most %d are allowed", len(annotations), policy.MaxAnnotations)
+	}
+	for _, a := range annotations {
+		if flaw := policy.AnnotationFlaw(a.Name, a.Value); flaw != "" && err == nil {
+			err = fault.New(fault.Argument, "%s", flaw)
+		}
+	}
 	if err == nil {
 		err = retry(func() (once error) {
 			if c.exists(host) {
@@ -140,7 +148,8 @@ func (c *Core) reenrol(ctx context.Context, caller Caller, host ident.ID) (Enrol
 		return Enrolled{}, err
 	}
 	if !keyless {
-		enrolled.Key, err = c.rotateOnce(ctx, caller, host)
+		done, err := c.rotateOnce(ctx, caller, host, succession{form: row.KeyImmediate})
+		enrolled.Key = done.key
 		return enrolled, err
 	}
 	var login *string

@@ -192,7 +192,7 @@ func (c *Core) attempt(caller Caller, id ident.ID, mode policy.Mode, document *p
 	tx := c.graph.Begin()
 	defer tx.Rollback()
 	var check func(map[string]string) []policy.Problem
-	if c.rotation != nil {
+	if c.targets != nil {
 		check = c.checkRotation
 	}
 	l.planned, err = l.resolved.Plan(c.graph, tx, policy.Load{
@@ -310,6 +310,9 @@ func (c *Core) publish(ctx context.Context, l *load) error {
 			case lines[0]:
 				lines = lines[1:]
 			}
+		}
+		if surplus := len(lines) - c.config.SecretVersions; surplus > 0 {
+			lines = lines[surplus:] // they would not be kept
 		}
 		for n, line := range lines {
 			version := now.key.version + 1 + n

@@ -46,7 +46,7 @@ func (c *Core) changePassword(ctx context.Context, caller Caller, account, role 
 		c.mu.RLock()
 		defer c.mu.RUnlock()
 		set.Require = append(set.Require, caller.proven()...)
-		return c.stillProven(caller)
+		return c.mayChange(caller)
 	})
 }
 
@@ -80,7 +80,7 @@ func (c *Core) setPassword(ctx context.Context, id ident.ID, fresh secret.Bytes,
 
 // passwordSet replaces a password, provided that it is still the old one; nil is none.
 func (c *Core) passwordSet(id ident.ID, old *row.Password, fresh secret.Bytes, changedAt time.Time) (*row.Set, error) {
-	hash, err := password.Hash(fresh)
+	hash, err := c.passwords.Hash(fresh)
 	if err != nil {
 		return nil, err
 	}
@@ -123,19 +123,20 @@ func (c *Core) ResetPassword(ctx context.Context, caller Caller, id ident.ID, fr
 				return err
 			}
 			c.mu.RLock()
-			defer c.mu.RUnlock()
-			op := row.Insert
-			if r := c.graph.Role(id); r != nil && r.Key != nil {
-				op = row.Update
-				set.Require = append(set.Require, row.KeyIs{Role: id, Digest: r.Key.Digest})
+			held := keysOf(c.graph.Role(id))
+			c.mu.RUnlock()
+			if held.current == nil {
+				set.Add(row.Insert, next)
+				return nil
 			}
-			set.Add(op, next)
+			next.Form = row.KeyImmediate
+			held.succeed(set, next, time.Time{})
 			return nil
 		})
 	}()
 	if failed := c.record(
 		c.from(caller.Origin, id).PasswordChange(err),
-		c.by(caller).APIKeyRotate(id, err)); failed != nil {
+		c.by(caller).APIKeyRotate(id, time.Time{}, err)); failed != nil {
 		return secret.Bytes{}, failed
 	}
 	if err != nil {

@@ -149,6 +149,10 @@ func aadKey(role ident.ID, digest [32]byte) string {
 	return "api-key\x00" + string(role) + "\x00" + string(digest[:])
 }
 
+func aadStagedKey(role ident.ID, digest [32]byte) string {
+	return "staged-key\x00" + string(role) + "\x00" + string(digest[:])
+}
+
 func aadPassword(role ident.ID) string { return "password\x00" + string(role) }
 
 // sealedText seals a text.

@@ -14,8 +14,8 @@ import (
 	"rekey/internal/row"
 )
 
-// Rotation is what rotating values on their targets needs.
-type Rotation struct {
+// Targets is what rotating values on their targets needs.
+type Targets struct {
 	Kinds  map[string]target.Kind // by name
 	Dial   target.Dial
 	Node   string // of this process; no other process has the same
@@ -33,8 +33,8 @@ type RotationStatus struct {
 	Expires time.Time // of that version, as readers see it
 }
 
-// rotated tells whether a resource is a variable that rotates.
-func rotated(x *rbac.Resource) bool {
+// rotates tells whether a resource is a variable that rotates.
+func rotates(x *rbac.Resource) bool {
 	return x.ID.Kind() == "variable" && x.Annotation(rotation.Rotator) != nil
 }
 
@@ -54,7 +54,7 @@ func (c *Core) rotationOf(x *rbac.Resource) (row.Rotation, rotation.Settings) {
 	if x.Rotation != nil {
 		w = *x.Rotation
 	}
-	settings, _ := rotation.Read(annotationsOf(x), c.rotation.Limits) // faults are refused when a policy is loaded
+	settings, _ := rotation.Read(annotationsOf(x), c.targets.Limits) // faults are refused when a policy is loaded
 	return w, settings
 }
 
@@ -109,7 +109,7 @@ func (c *Core) seen(caller Caller, id ident.ID) (*rbac.Resource, error) {
 	if x == nil {
 		return nil, notFound(id)
 	}
-	if !rotated(x) {
+	if !rotates(x) {
 		return nil, notRotated(id)
 	}
 	return x, nil
@@ -130,7 +130,7 @@ func (c *Core) Rotations(_ context.Context, caller Caller, account, state string
 	}
 	all, now := []RotationStatus{}, c.now()
 	c.graph.Ascend(string(ident.New(account, "variable", "")), func(x *rbac.Resource) bool {
-		if !rotated(x) || r != nil && !c.graph.Visible(r, x) {
+		if !rotates(x) || r != nil && !c.graph.Visible(r, x) {
 			return true
 		}
 		s := c.rotationStatus(x, now)
@@ -170,7 +170,7 @@ func (c *Core) checkRotation(annotations map[string]string) (problems []policy.P
 				found = []target.Problem{{Annotation: rotation.Rotator, Message: "its rotator has a defect and cannot check the annotations", Advice: "Report it to whoever runs this server."}}
 			}
 		}()
-		return rotation.Check(annotations, c.rotation.Kinds)
+		return rotation.Check(annotations, c.targets.Kinds)
 	}()
 	for _, p := range found {
 		problems = append(problems, policy.Problem(p))

@@ -17,7 +17,7 @@ func (r *RotationRun) bind(ctx context.Context) error {
 	c := r.c
 	c.mu.RLock()
 	x := c.graph.Resource(r.id)
-	if x == nil || !rotated(x) {
+	if x == nil || !rotates(x) {
 		c.mu.RUnlock()
 		return notRotated(r.id)
 	}
@@ -25,7 +25,7 @@ func (r *RotationRun) bind(ctx context.Context) error {
 	r.run.Row, r.settings = c.rotationOf(x)
 	c.mu.RUnlock()
 
-	kind := c.rotation.Kinds[r.settings.Rotator]
+	kind := c.targets.Kinds[r.settings.Rotator]
 	if kind == nil {
 		r.problem = target.Errorf(target.Refused, nil, "this server has no rotator '%s'", r.settings.Rotator)
 		return nil
@@ -69,7 +69,7 @@ func (r *RotationRun) bind(ctx context.Context) error {
 			return nil
 		}
 	}
-	bound := target.Binding{Annotations: annotations, Values: values, Dial: c.rotation.Dial, Rand: c.rand}
+	bound := target.Binding{Annotations: annotations, Values: values, Dial: c.targets.Dial, Rand: c.rand}
 	r.target, err = contained(func() (target.Target, error) {
 		t, err := kind.Bind(bound)
 		if err == nil {

@@ -76,7 +76,7 @@ func (l *dueList) signal() {
 // schedule brings the due list up to date with a variable. The caller holds the graph.
 func (c *Core) schedule(id ident.ID, now time.Time) {
 	d := DueRotation{Variable: id}
-	if x := c.graph.Resource(id); x != nil && rotated(x) {
+	if x := c.graph.Resource(id); x != nil && rotates(x) {
 		w, settings := c.rotationOf(x)
 		version, expires := newest(x)
 		d.Due = rotation.Due(&w, &settings, version, expires, now)
@@ -87,7 +87,7 @@ func (c *Core) schedule(id ident.ID, now time.Time) {
 
 // scheduleSet brings the due list up to date with a set that was applied.
 func (c *Core) scheduleSet(set *row.Set, now time.Time) {
-	if c.rotation == nil {
+	if c.targets == nil {
 		return
 	}
 	for _, change := range set.Changes {
@@ -112,12 +112,12 @@ func (c *Core) scheduleSet(set *row.Set, now time.Time) {
 func (c *Core) RescheduleRotations() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.rotation == nil {
+	if c.targets == nil {
 		return
 	}
 	now := c.now()
 	c.graph.Ascend("", func(x *rbac.Resource) bool {
-		if rotated(x) {
+		if rotates(x) {
 			c.schedule(x.ID, now)
 		}
 		return true

@@ -70,7 +70,7 @@ func (c *Core) steer(ctx context.Context, caller Caller, id ident.ID, event, rea
 func (c *Core) steerOnce(ctx context.Context, caller Caller, id ident.ID, event, reason string, change func(*row.Rotation, steering) error) (row.Rotation, error) {
 	c.mu.RLock()
 	x, err := c.permitted(caller, "update", id)
-	if err == nil && (!rotated(x) || c.rotation == nil) {
+	if err == nil && (!rotates(x) || c.targets == nil) {
 		err = notRotated(id)
 	}
 	var before row.Rotation
@@ -126,7 +126,7 @@ func (c *Core) PlanRotation(ctx context.Context, caller Caller, id ident.ID) (Ro
 func (c *Core) planRotation(ctx context.Context, caller Caller, id ident.ID) (RotationPlan, error) {
 	c.mu.RLock()
 	x, err := c.permitted(caller, "update", id)
-	if err == nil && (!rotated(x) || c.rotation == nil) {
+	if err == nil && (!rotates(x) || c.targets == nil) {
 		err = notRotated(id)
 	}
 	var p RotationPlan
@@ -166,7 +166,7 @@ func (c *Core) request(caller Caller, id ident.ID) *row.Set {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	x := c.graph.Resource(id)
-	if c.rotation == nil || x == nil || !rotated(x) || x.Latest() == 0 {
+	if c.targets == nil || x == nil || !rotates(x) || x.Latest() == 0 {
 		return nil
 	}
 	before, _ := c.rotationOf(x)

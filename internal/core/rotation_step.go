@@ -70,7 +70,7 @@ func (r *RotationRun) record(ctx context.Context, e rotation.Event, made target.
 			now = *x.Rotation
 		}
 		r.c.mu.RUnlock()
-		if now.Holder != r.c.rotation.Node && now.Revision != r.run.Row.Revision {
+		if now.Holder != r.c.targets.Node && now.Revision != r.run.Row.Revision {
 			return ErrRotationTaken
 		}
 		r.run.Row = now
@@ -106,7 +106,7 @@ func (r *RotationRun) set(ctx context.Context, next *rotation.Run, e rotation.Ev
 	before, w := r.run.Row, &next.Row
 	w.Revision = before.Revision + 1
 	if w.Holder = ""; !w.LeaseUntil.IsZero() {
-		w.Holder = r.c.rotation.Node
+		w.Holder = r.c.targets.Node
 	}
 	set := &row.Set{Require: []row.Condition{row.RotationIs{Variable: r.id, Revision: before.Revision}, row.ResourceExists{Resource: r.id}}}
 	remember := func() {}

@@ -3,7 +3,6 @@ package httpapi
 import (
 	"encoding/base64"
 	"net/http"
-	"time"
 
 	"rekey/internal/fault"
 	"rekey/internal/secret"
@@ -60,38 +59,6 @@ func (a *api) changePassword(e *exchange) error {
 		return err
 	}
 	return e.empty(http.StatusNoContent)
-}
-
-func (a *api) rotateKey(e *exchange) error {
-	caller, err := a.identify(e)
-	if err != nil {
-		return err
-	}
-	key, err := a.core.RotateKey(e.r.Context(), caller, e.path[account], e.query.get("role"))
-	if err != nil {
-		return err
-	}
-	return e.confide(http.StatusOK, typeText, key.Reveal())
-}
-
-func (a *api) keyRotatedAt(e *exchange) error {
-	caller, err := a.identify(e)
-	if err != nil {
-		return err
-	}
-	role, at, err := a.core.KeyRotatedAt(e.r.Context(), caller, e.path[account], e.query.get("role"))
-	if err != nil {
-		return err
-	}
-	return e.answerJSON(func(to []byte) []byte {
-		to = append(to, `{"role":`...)
-		to = appendString(to, role)
-		to = append(to, `,"timestamp":"`...)
-		if !at.IsZero() {
-			to = at.UTC().AppendFormat(to, time.RFC3339)
-		}
-		return append(to, `"}`...)
-	})
 }
 
 // authenticatorStatus: the built-in authenticator has no status of its own to check.

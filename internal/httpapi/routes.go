@@ -55,6 +55,7 @@ var routes = []route{
 	{"PUT", "/authn/:account/password", optional, keyBody, (*api).changePassword},
 	{"PUT", "/:authenticator/:account/api_key", optional, noBody, (*api).rotateKey},
 	{"GET", "/:authenticator/:account/api_key", optional, noBody, (*api).keyRotatedAt},
+	{"GET", "/api_keys/:account", token, noBody, (*api).listKeys},
 	{"PATCH", "/:authenticator/:account", optional, keyBody, (*api).switchAuthenticator},
 	{"PATCH", "/:authenticator/:service/:account", optional, keyBody, (*api).switchAuthenticator},
 	{"GET", "/authn/:account/status", token, noBody, (*api).authenticatorStatus},

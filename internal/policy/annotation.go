@@ -64,6 +64,9 @@ func (p *parser) annotations(a attribute, n *node) ([]Annotation, error) {
 		if err != nil {
 			return nil, err
 		}
+		if flaw := AnnotationFlaw(name, written); flaw != "" {
+			return nil, refuse(ErrStatement, position(n.Content[i+1]), adviceMaxAge, flaw)
+		}
 		list = append(list, Annotation{Name: name, Value: written})
 	}
 	return list, nil

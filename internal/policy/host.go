@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"rekey/internal/fault"
+	"rekey/internal/period"
 )
 
 // The rules of a load that also hold for what is made without one.
@@ -22,6 +23,27 @@ func ParseNetwork(text string) (netip.Prefix, error) {
 
 // APIKeyAnnotation says of a host whether it authenticates with an API key.
 const APIKeyAnnotation = apiKeyAnnotation
+
+// KeyMaxAgeAnnotation says of a host or user how old its API key should grow: an ISO
+// 8601 duration.
+const KeyMaxAgeAnnotation = "authn/api-key-max-age"
+
+const adviceMaxAge = "Write a duration like P90D, P6M or PT12H."
+
+// AnnotationFlaw says what is wrong with an annotation that means something to rekey,
+// on whatever it stands; "" for nothing.
+func AnnotationFlaw(name, value string) string {
+	if name != KeyMaxAgeAnnotation {
+		return ""
+	}
+	switch age, err := period.Parse(value); {
+	case err != nil:
+		return "The annotation " + name + " is not a duration: " + err.Error()
+	case age <= 0:
+		return "The annotation " + name + " is no time at all: every key would be too old"
+	}
+	return ""
+}
 
 // HostGetsKey tells whether a host whose annotation authn/api-key has this value (nil:
 // it has none) authenticates with an API key. The fault of kind PolicyInvalid says

@@ -54,7 +54,7 @@ func (g *Graph) apply(c row.Change) error {
 		return g.applyPermission(c, r)
 	case row.Annotation:
 		return g.applyAnnotation(c, r)
-	case row.APIKey, row.Password, row.Restriction:
+	case row.APIKey, row.StagedKey, row.OldKey, row.KeyUse, row.Password, row.Restriction:
 		return g.applyCredential(c)
 	case row.Secret:
 		return g.applySecret(c, r)
@@ -188,6 +188,12 @@ func (g *Graph) applyCredential(c row.Change) error {
 	switch r := c.Row.(type) {
 	case row.APIKey:
 		id = r.Role
+	case row.StagedKey:
+		id = r.Role
+	case row.OldKey:
+		id = r.Role
+	case row.KeyUse:
+		id = r.Role
 	case row.Password:
 		id = r.Role
 	case row.Restriction:
@@ -197,10 +203,28 @@ func (g *Graph) applyCredential(c row.Change) error {
 	if node == nil {
 		return misfit(c, string(id))
 	}
+	switch c.Row.(type) {
+	case row.StagedKey, row.OldKey, row.KeyUse:
+		if node.Key == nil {
+			return misfit(c, "no API key of "+string(id))
+		}
+	}
 	switch r := c.Row.(type) {
 	case row.APIKey:
 		r.Sealed = nil
 		node.Key = kept(c.Op, &r)
+		if node.Key == nil {
+			node.Staged, node.Old, node.KeyUsed = nil, nil, 0
+		}
+	case row.StagedKey:
+		node.Staged = kept(c.Op, &r)
+	case row.OldKey:
+		node.Old = kept(c.Op, &r)
+	case row.KeyUse:
+		node.KeyUsed = 0
+		if c.Op != row.Delete && !r.UsedAt.IsZero() {
+			node.KeyUsed = r.UsedAt.UnixMilli()
+		}
 	case row.Password:
 		node.Password = kept(c.Op, &r)
 	case row.Restriction:
@@ -291,13 +315,12 @@ func (g *Graph) applyToken(c row.Change, r row.HostFactoryToken) error {
 			return misfit(c, string(r.Factory))
 		}
 		node = &FactoryToken{HostFactoryToken: r, Factory: x}
-		x.Tokens = append(x.Tokens, node)
+		push(&x.Tokens, node, &node.factoryAt)
 		g.tokens[r.Digest] = node
 	case c.Op == row.Update && node != nil && r.Factory == node.Factory.ID:
 		node.HostFactoryToken = r // sealed anew
 	case c.Op == row.Delete && node != nil:
-		x := node.Factory
-		x.Tokens = slices.DeleteFunc(x.Tokens, func(t *FactoryToken) bool { return t == node })
+		drop(&node.Factory.Tokens, node.factoryAt, func(t *FactoryToken) *int32 { return &t.factoryAt })
 		delete(g.tokens, r.Digest)
 	default:
 		return misfit(c, string(r.Factory))

@@ -44,6 +44,9 @@ type Role struct {
 	Permissions []*Permission // unordered
 	Owned       []*Resource   // unordered
 	Key         *row.APIKey   // without Sealed; nil if it has none
+	Staged      *row.StagedKey
+	Old         *row.OldKey
+	KeyUsed     int64 // when Key was used, Unix milliseconds, to about an hour; 0: never
 	Password    *row.Password
 	Networks    []netip.Prefix // where it may authenticate from; empty: anywhere
 
@@ -59,8 +62,8 @@ type Resource struct {
 	Permissions []*Permission // unordered
 	Annotations []*Annotation // by name
 	Secrets     []SecretVersion
-	Loads       []int // kept policy versions, oldest first
-	Tokens      []*FactoryToken
+	Loads       []int              // kept policy versions, oldest first
+	Tokens      []*FactoryToken    // unordered
 	Switch      *row.Authenticator // nil: nobody has enabled or disabled it
 	Rotation    *row.Rotation      // of a variable whose rotation has begun; never changed in place
 	Serial      uint64             // distinguishes a resource from an earlier one of the same id
@@ -122,6 +125,8 @@ func (a *Annotation) Row() row.Annotation {
 type FactoryToken struct {
 	row.HostFactoryToken
 	Factory *Resource
+
+	factoryAt int32
 }
 
 // declared has the rows that one policy declared.
@@ -195,6 +200,21 @@ func (g *Graph) Permission(resource, role ident.ID, privilege string) *Permissio
 		}
 	}
 	return nil
+}
+
+// Privileges counts what a role may do with a resource by its own permissions.
+func (g *Graph) Privileges(x *Resource, r *Role) int {
+	edges := x.Permissions
+	if len(r.Permissions) < len(edges) {
+		edges = r.Permissions
+	}
+	n := 0
+	for _, e := range edges {
+		if e.Resource == x && e.Role == r {
+			n++
+		}
+	}
+	return n
 }
 
 // Annotation returns the annotation of a name, or nil.

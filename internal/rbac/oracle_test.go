@@ -59,6 +59,12 @@ func keyOf(r row.Row) string {
 		return fmt.Sprintf("g|%s|%s", r.Resource, r.Name)
 	case row.APIKey:
 		return "h|" + string(r.Role)
+	case row.StagedKey:
+		return "h~1|" + string(r.Role)
+	case row.OldKey:
+		return "h~2|" + string(r.Role)
+	case row.KeyUse:
+		return "h~3|" + string(r.Role)
 	case row.Password:
 		return "i|" + string(r.Role)
 	case row.Restriction:
@@ -110,10 +116,25 @@ func goesAlong(deleted, other row.Row) bool {
 		switch r := other.(type) {
 		case row.APIKey:
 			return r.Role == d.ID
+		case row.StagedKey:
+			return r.Role == d.ID
+		case row.OldKey:
+			return r.Role == d.ID
+		case row.KeyUse:
+			return r.Role == d.ID
 		case row.Password:
 			return r.Role == d.ID
 		case row.Restriction:
 			return r.Role == d.ID
+		}
+	case row.APIKey:
+		switch r := other.(type) {
+		case row.StagedKey:
+			return r.Role == d.Role
+		case row.OldKey:
+			return r.Role == d.Role
+		case row.KeyUse:
+			return r.Role == d.Role
 		}
 	case row.Resource:
 		switch r := other.(type) {

@@ -190,7 +190,7 @@ func (w *world) other(o *oracle) (c row.Change, ok bool) {
 	v := o.view()
 	digest := sha256.Sum256([]byte{byte(w.Intn(20))})
 	var r row.Row
-	switch w.Intn(8) {
+	switch w.Intn(9) {
 	case 0:
 		r = row.Account{Name: pick(w, accountNames), CreatedAt: w.now()}
 	case 1:
@@ -204,6 +204,16 @@ func (w *world) other(o *oracle) (c row.Change, ok bool) {
 			row.APIKey{Role: id, Digest: digest, Sealed: []byte("sealed"), RotatedAt: w.now()},
 			row.Password{Role: id, Sealed: []byte{byte(w.Intn(9))}, ChangedAt: w.now()},
 			row.Restriction{Role: id, Networks: []netip.Prefix{netip.MustParsePrefix(fmt.Sprintf("10.%d.0.0/16", w.Intn(9)))}},
+		}[w.Intn(3)]
+	case 4:
+		if len(v.keys) == 0 {
+			return c, false
+		}
+		id := pick(w, v.keys).Role
+		r = []row.Row{
+			row.StagedKey{Role: id, Digest: digest, Sealed: []byte("sealed"), LapsesAt: w.now()},
+			row.OldKey{Role: id, Digest: digest, ValidUntil: w.now()},
+			row.KeyUse{Role: id, UsedAt: w.now()},
 		}[w.Intn(3)]
 	default:
 		if len(v.resources) == 0 {

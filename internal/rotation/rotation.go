@@ -14,7 +14,7 @@
 // remembered: candidate, then current, then previous.
 //
 // It is pure: no network, disk, clock or randomness but what it is given. It imports
-// target, row, ident and fault.
+// target, row, ident, period and fault.
 package rotation
 
 import (

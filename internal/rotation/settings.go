@@ -6,6 +6,7 @@ import (
 	"time"
 	_ "time/tzdata" // the machine may have no time zones of its own
 
+	"rekey/internal/period"
 	"rekey/internal/rotation/target"
 )
 
@@ -47,9 +48,12 @@ func Read(annotations map[string]string, limits Limits) (Settings, []target.Prob
 		if !ok {
 			return 0
 		}
-		d, err := Duration(text)
-		if err != nil {
+		d, err := period.Parse(text)
+		switch {
+		case err != nil:
 			complain(annotation, err.Error(), advice)
+		case d <= 0:
+			complain(annotation, "it is no time at all", advice)
 		}
 		return d
 	}

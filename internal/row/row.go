@@ -88,6 +88,46 @@ type APIKey struct {
 	Digest    [32]byte
 	Sealed    []byte // not in the graph
 	RotatedAt time.Time
+	Form      KeyForm
+	Request   [32]byte // digest of who asked for it and by which request id; zero for none
+}
+
+// KeyForm is how an API key became the one that it is. The numbers are durable.
+type KeyForm uint8
+
+// The forms.
+const (
+	KeyCreated   KeyForm = iota // with its role, or where there was none
+	KeyImmediate                // in place of another, which was dead at once
+	KeyStaged                   // by being used for the first time
+	KeyGrace                    // in place of another, which went on for a while
+)
+
+// StagedKey becomes the role's API key at its first use, unless it lapses before.
+// Key: Role, which has an APIKey.
+type StagedKey struct {
+	Role     ident.ID
+	Digest   [32]byte
+	Sealed   []byte
+	StagedAt time.Time
+	LapsesAt time.Time
+	Grace    time.Duration // how long the key that it replaces goes on then; whole milliseconds
+	Request  [32]byte      // as in APIKey
+}
+
+// OldKey is the API key that was replaced last, as long as it goes on working beside
+// the new one. Key: Role, which has an APIKey.
+type OldKey struct {
+	Role       ident.ID
+	Digest     [32]byte
+	ValidUntil time.Time
+}
+
+// KeyUse remembers when an API key was used, to about an hour. Key: Role, which has an
+// APIKey.
+type KeyUse struct {
+	Role   ident.ID
+	UsedAt time.Time
 }
 
 // Password is the sealed hash of a user's password. Key: Role.
@@ -149,6 +189,9 @@ func (Membership) isRow()       {}
 func (Permission) isRow()       {}
 func (Annotation) isRow()       {}
 func (APIKey) isRow()           {}
+func (StagedKey) isRow()        {}
+func (OldKey) isRow()           {}
+func (KeyUse) isRow()           {}
 func (Password) isRow()         {}
 func (Restriction) isRow()      {}
 func (Secret) isRow()           {}

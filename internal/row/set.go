@@ -11,9 +11,10 @@ type Op uint8
 // RotationEvent which is deleted to make room may be gone already.
 //
 // Deleting an Account takes its signing keys along; deleting a Role its APIKey,
-// Password and Restriction; deleting a Resource its Secrets, PolicyVersions,
-// HostFactoryTokens, Authenticator, Rotation, Credentials and RotationEvents. Everything
-// else that must go is a change of its own.
+// Password and Restriction; deleting an APIKey its StagedKey, OldKey and KeyUse;
+// deleting a Resource its Secrets, PolicyVersions, HostFactoryTokens, Authenticator,
+// Rotation, Credentials and RotationEvents. Everything else that must go is a change of
+// its own.
 const (
 	Insert Op = iota + 1
 	Update
@@ -52,6 +53,18 @@ type KeyIs struct {
 	Digest [32]byte
 }
 
+// StagedKeyIs requires that the role's staged key has this digest; zero that it has none.
+type StagedKeyIs struct {
+	Role   ident.ID
+	Digest [32]byte
+}
+
+// OldKeyIs requires that the role's old key has this digest; zero that it has none.
+type OldKeyIs struct {
+	Role   ident.ID
+	Digest [32]byte
+}
+
 // PasswordIs requires that the role's sealed password is still this one, byte for
 // byte; nil requires that it has none.
 type PasswordIs struct {
@@ -69,5 +82,7 @@ type LatestVersion struct {
 func (RoleExists) isCondition()     {}
 func (ResourceExists) isCondition() {}
 func (KeyIs) isCondition()          {}
+func (StagedKeyIs) isCondition()    {}
+func (OldKeyIs) isCondition()       {}
 func (PasswordIs) isCondition()     {}
 func (LatestVersion) isCondition()  {}

@@ -67,7 +67,7 @@ func openAudit(destination string, stdout io.Writer) (*audit.Log, error) {
 func coreConfig(cfg *config.Config) core.Config {
 	c := core.Default()
 	c.UserTokenTTL, c.HostTokenTTL = cfg.UserTokenTTL, cfg.HostTokenTTL
-	c.APIKeyDefault = cfg.APIKeyDefault
+	c.APIKeyDefault, c.EnforceKeyAge = cfg.APIKeyDefault, cfg.APIKeyMaxAgeEnforced
 	c.SecretVersions, c.PolicyVersions = cfg.SecretVersions, cfg.PolicyVersions
 	c.EffectiveDepth, c.EffectiveLimit = cfg.EffectiveDepth, cfg.EffectiveLimit
 	c.UsersInRootOnly = cfg.UsersInRootOnly

@@ -39,7 +39,7 @@ type Store interface {
 	// Load visits every row but data keys and rotation events, in one consistent snapshot, such
 	// that a row comes after those it refers to by foreign key: accounts, signing
 	// keys, roles, resources (in the order of their ids), memberships, permissions,
-	// annotations, API keys, passwords, restrictions, secrets (by resource and
+	// annotations, API keys, staged keys, old keys, uses of keys, passwords, restrictions, secrets (by resource and
 	// version), policy versions (by policy and version), host factory tokens,
 	// authenticators, rotations, credentials. Secret.Sealed, APIKey.Sealed,
 	// Credential.Sealed and PolicyVersion.Text are left empty; all other

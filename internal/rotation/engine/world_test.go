@@ -118,8 +118,8 @@ func (w *world) open() {
 	w.starts++
 	w.Core, err = core.Open(ctx, core.Options{
 		Store: st, Audit: audit.To(w.audit), RootKey: w.root, Config: core.Default(), Now: w.now, Rand: rand.Reader,
-		Log:      slog.New(slog.NewTextHandler(io.Discard, nil)),
-		Rotation: &core.Rotation{Kinds: map[string]target.Kind{w.model.Name(): w.model}, Node: fmt.Sprintf("node-%d", w.starts), Limits: w.limits},
+		Log:     slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Targets: &core.Targets{Kinds: map[string]target.Kind{w.model.Name(): w.model}, Node: fmt.Sprintf("node-%d", w.starts), Limits: w.limits},
 	})
 	must(w, err)
 	opened := w.Core

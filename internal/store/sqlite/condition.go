@@ -11,6 +11,7 @@ import (
 const (
 	roleExistsSQL     = "SELECT 1 FROM roles WHERE id = ?"
 	resourceExistsSQL = "SELECT 1 FROM resources WHERE id = ?"
+	keyExistsSQL      = "SELECT 1 FROM api_keys WHERE role = ?"
 	accountExistsSQL  = "SELECT 1 FROM accounts WHERE name = ?"
 )
 
@@ -27,6 +28,10 @@ func (s *Store) check(c row.Condition) (refused, err error) {
 			refused = changed("the API key of %s is another one", c.Role)
 		}
 		return refused, err
+	case row.StagedKeyIs:
+		return s.keyMustBe("SELECT digest FROM staged_keys WHERE role = ?", "staged", c.Role, c.Digest)
+	case row.OldKeyIs:
+		return s.keyMustBe("SELECT digest FROM old_keys WHERE role = ?", "old", c.Role, c.Digest)
 	case row.PasswordIs:
 		v, err := s.writer.get("SELECT sealed FROM passwords WHERE role = ?", string(c.Role))
 		if err == nil && ((v == nil) != (c.Sealed == nil) || !stdbytes.Equal(bytes(v), c.Sealed)) {
@@ -49,6 +54,15 @@ func (s *Store) check(c row.Condition) (refused, err error) {
 		return refused, err
 	}
 	return fault.New(fault.Internal, "conditions of type %T cannot be checked", c), nil
+}
+
+// keyMustBe compares the digest of a key beside the role's API key; zero is none.
+func (s *Store) keyMustBe(sql, which string, role ident.ID, digest [32]byte) (refused, err error) {
+	v, err := s.writer.get(sql, string(role))
+	if none := digest == [32]byte{}; err == nil && ((v == nil) != none || !none && !stdbytes.Equal(bytes(v), digest[:])) {
+		refused = changed("the %s API key of %s is another one", which, role)
+	}
+	return refused, err
 }
 
 func (s *Store) mustExist(sql, kind string, key ident.ID) (refused, err error) {

@@ -33,7 +33,14 @@ func encode(r row.Row) (*table, []driver.Value, error) {
 	case row.Annotation:
 		return annotations, []driver.Value{string(r.Resource), r.Name, r.Value, string(r.Policy)}, nil
 	case row.APIKey:
-		return apiKeys, []driver.Value{string(r.Role), r.Digest[:], millis(r.RotatedAt), blob(r.Sealed)}, nil
+		return apiKeys, []driver.Value{string(r.Role), r.Digest[:], millis(r.RotatedAt), int64(r.Form), r.Request[:], blob(r.Sealed)}, nil
+	case row.StagedKey:
+		return stagedKeys, []driver.Value{string(r.Role), r.Digest[:], blob(r.Sealed), millis(r.StagedAt), millis(r.LapsesAt),
+			r.Grace.Milliseconds(), r.Request[:]}, nil
+	case row.OldKey:
+		return oldKeys, []driver.Value{string(r.Role), r.Digest[:], millis(r.ValidUntil)}, nil
+	case row.KeyUse:
+		return keyUses, []driver.Value{string(r.Role), millis(r.UsedAt)}, nil
 	case row.Password:
 		return passwords, []driver.Value{string(r.Role), blob(r.Sealed), millis(r.ChangedAt)}, nil
 	case row.Restriction:

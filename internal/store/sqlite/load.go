@@ -12,7 +12,7 @@ import (
 
 // loaded are the tables that Load visits, in its order.
 var loaded = []*table{accounts, signingKeys, roles, resources, memberships, permissions,
-	annotations, apiKeys, passwords, restrictions, secrets, policyVersions, hostFactoryTokens, authenticators,
+	annotations, apiKeys, stagedKeys, oldKeys, keyUses, passwords, restrictions, secrets, policyVersions, hostFactoryTokens, authenticators,
 	rotations, credentials}
 
 // Load visits every row but the data keys, as store.Store says.

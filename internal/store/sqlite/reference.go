@@ -65,6 +65,12 @@ func (s *Store) findDangling(change row.Change) (refused, err error) {
 		parents = []reference{{"resource", string(r.Resource)}}
 	case row.APIKey:
 		parents = []reference{{"role", string(r.Role)}}
+	case row.StagedKey:
+		parents = []reference{{"key", string(r.Role)}}
+	case row.OldKey:
+		parents = []reference{{"key", string(r.Role)}}
+	case row.KeyUse:
+		parents = []reference{{"key", string(r.Role)}}
 	case row.Password:
 		parents = []reference{{"role", string(r.Role)}}
 	case row.Restriction:
@@ -101,7 +107,7 @@ func (s *Store) findDangling(change row.Change) (refused, err error) {
 		}
 		return nil, nil
 	}
-	exists := map[string]string{"account": accountExistsSQL, "role": roleExistsSQL, "resource": resourceExistsSQL}
+	exists := map[string]string{"account": accountExistsSQL, "role": roleExistsSQL, "resource": resourceExistsSQL, "key": keyExistsSQL}
 	for _, parent := range parents {
 		v, err := s.writer.get(exists[parent.kind], parent.key)
 		if err != nil {
@@ -135,6 +141,12 @@ func describe(r row.Row) string {
 		return fmt.Sprintf("annotation %s of %s", r.Name, r.Resource)
 	case row.APIKey:
 		return "API key of " + string(r.Role)
+	case row.StagedKey:
+		return "staged API key of " + string(r.Role)
+	case row.OldKey:
+		return "old API key of " + string(r.Role)
+	case row.KeyUse:
+		return "use of the API key of " + string(r.Role)
 	case row.Password:
 		return "password of " + string(r.Role)
 	case row.Restriction:

@@ -2,8 +2,10 @@ package sqlite
 
 import (
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"rekey/internal/row"
 )
@@ -86,10 +88,31 @@ var (
 			return row.Annotation{Resource: id(v[0]), Name: text(v[1]), Value: text(v[2]), Policy: id(v[3])}, nil
 		}})
 	apiKeys = define(table{name: "api_keys",
-		key: []string{"role"}, rest: []string{"digest", "rotated_at"}, content: "sealed",
+		key: []string{"role"}, rest: []string{"digest", "rotated_at", "form", "request"}, content: "sealed",
+		decode: func(v []driver.Value) (row.Row, error) {
+			shown, err := digest(v[1])
+			request, errRequest := digest(v[4])
+			return row.APIKey{Role: id(v[0]), Digest: shown, RotatedAt: moment(v[2]), Form: row.KeyForm(v[3].(int64)), Request: request},
+				errors.Join(err, errRequest)
+		}})
+	stagedKeys = define(table{name: "staged_keys",
+		key: []string{"role"}, rest: []string{"digest", "sealed", "staged_at", "lapses_at", "grace", "request"},
+		decode: func(v []driver.Value) (row.Row, error) {
+			shown, err := digest(v[1])
+			request, errRequest := digest(v[6])
+			return row.StagedKey{Role: id(v[0]), Digest: shown, Sealed: bytes(v[2]), StagedAt: moment(v[3]), LapsesAt: moment(v[4]),
+				Grace: time.Duration(v[5].(int64)) * time.Millisecond, Request: request}, errors.Join(err, errRequest)
+		}})
+	oldKeys = define(table{name: "old_keys",
+		key: []string{"role"}, rest: []string{"digest", "valid_until"},
 		decode: func(v []driver.Value) (row.Row, error) {
 			digest, err := digest(v[1])
-			return row.APIKey{Role: id(v[0]), Digest: digest, RotatedAt: moment(v[2])}, err
+			return row.OldKey{Role: id(v[0]), Digest: digest, ValidUntil: moment(v[2])}, err
+		}})
+	keyUses = define(table{name: "key_uses",
+		key: []string{"role"}, rest: []string{"used_at"},
+		decode: func(v []driver.Value) (row.Row, error) {
+			return row.KeyUse{Role: id(v[0]), UsedAt: moment(v[1])}, nil
 		}})
 	passwords = define(table{name: "passwords",
 		key: []string{"role"}, rest: []string{"sealed", "changed_at"},

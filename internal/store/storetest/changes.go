@@ -24,6 +24,16 @@ func cascades(f *fixture) {
 	f.must(deletes(host))
 	f.same(f.load(), before)
 
+	f.must(inserts(host, row.APIKey{Role: host.ID}, row.StagedKey{Role: host.ID, Digest: [32]byte{1}, Sealed: []byte{1}},
+		row.OldKey{Role: host.ID, Digest: [32]byte{2}}, row.KeyUse{Role: host.ID}))
+	f.must(deletes(row.APIKey{Role: host.ID}))
+	f.must(deletes(host))
+	f.same(f.load(), before)
+	f.must(inserts(host, row.APIKey{Role: host.ID}, row.StagedKey{Role: host.ID, Digest: [32]byte{1}, Sealed: []byte{1}},
+		row.OldKey{Role: host.ID, Digest: [32]byte{2}}, row.KeyUse{Role: host.ID}))
+	f.must(deletes(host))
+	f.same(f.load(), before)
+
 	thing := row.Resource{ID: "acme:policy:gone", Owner: admin}
 	f.must(inserts(thing, row.Secret{Resource: thing.ID, Version: 1}, row.Secret{Resource: thing.ID, Version: 2},
 		row.PolicyVersion{Policy: thing.ID, Version: 1}, row.HostFactoryToken{Factory: thing.ID},
@@ -74,6 +84,9 @@ func references(f *fixture) {
 		row.Permission{Resource: variable, Role: none, Privilege: "read"},
 		row.Annotation{Resource: none, Name: "x"},
 		row.APIKey{Role: none},
+		row.StagedKey{Role: none, Sealed: []byte{1}},
+		row.OldKey{Role: none},
+		row.KeyUse{Role: none},
 		row.Password{Role: none, Sealed: []byte{1}},
 		row.Restriction{Role: none},
 		row.Secret{Resource: none, Version: 1},
@@ -86,6 +99,7 @@ func references(f *fixture) {
 	} {
 		f.refused(inserts(r), none)
 	}
+	f.refused(inserts(row.StagedKey{Role: alice, Sealed: []byte{1}}), string(alice)) // she has no API key
 	f.refused(updates(row.Resource{ID: variable, Owner: none}), string(variable), none)
 
 	// What is referred to cannot go alone.
@@ -141,6 +155,7 @@ func conditions(f *fixture) {
 	f.must(inserts(key, row.Password{Role: alice, Sealed: []byte("p")}, row.Secret{Resource: variable, Version: 1},
 		row.Secret{Resource: variable, Version: 10}, row.Secret{Resource: variable, Version: 9}))
 	f.must(inserts(row.Rotation{Variable: variable, Revision: 7}))
+	f.must(inserts(row.StagedKey{Role: alice, Digest: [32]byte{3}, Sealed: []byte{1}}, row.OldKey{Role: alice, Digest: [32]byte{4}}))
 	mark := row.Annotation{Resource: policy, Name: "mark"}
 	for _, c := range []struct {
 		holds     bool
@@ -154,6 +169,15 @@ func conditions(f *fixture) {
 		{true, row.KeyIs{Role: alice, Digest: key.Digest}, ""},
 		{false, row.KeyIs{Role: alice, Digest: [32]byte{2}}, string(alice)},
 		{false, row.KeyIs{Role: group}, string(group)},
+		{true, row.StagedKeyIs{Role: alice, Digest: [32]byte{3}}, ""},
+		{false, row.StagedKeyIs{Role: alice, Digest: [32]byte{4}}, string(alice)},
+		{false, row.StagedKeyIs{Role: alice}, string(alice)},
+		{true, row.StagedKeyIs{Role: admin}, ""},
+		{false, row.StagedKeyIs{Role: admin, Digest: [32]byte{3}}, string(admin)},
+		{true, row.OldKeyIs{Role: alice, Digest: [32]byte{4}}, ""},
+		{false, row.OldKeyIs{Role: alice, Digest: [32]byte{3}}, string(alice)},
+		{false, row.OldKeyIs{Role: alice}, string(alice)},
+		{true, row.OldKeyIs{Role: admin}, ""},
 		{true, row.PasswordIs{Role: alice, Sealed: []byte("p")}, ""},
 		{false, row.PasswordIs{Role: alice, Sealed: []byte("q")}, string(alice)},
 		{false, row.PasswordIs{Role: alice}, string(alice)},

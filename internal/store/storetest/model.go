@@ -35,6 +35,12 @@ func key(r row.Row) string {
 		return join("g", r.Resource, r.Name)
 	case row.APIKey:
 		return join("h", r.Role)
+	case row.StagedKey:
+		return join("h1", r.Role)
+	case row.OldKey:
+		return join("h2", r.Role)
+	case row.KeyUse:
+		return join("h3", r.Role)
 	case row.Password:
 		return join("i", r.Role)
 	case row.Restriction:
@@ -80,6 +86,12 @@ func parents(r row.Row) (keys []string, cascade bool) {
 		return []string{join("d", r.Resource)}, false
 	case row.APIKey:
 		return []string{join("c", r.Role)}, true
+	case row.StagedKey:
+		return []string{join("c", r.Role), join("h", r.Role)}, true
+	case row.OldKey:
+		return []string{join("c", r.Role), join("h", r.Role)}, true
+	case row.KeyUse:
+		return []string{join("c", r.Role), join("h", r.Role)}, true
 	case row.Password:
 		return []string{join("c", r.Role)}, true
 	case row.Restriction:
@@ -155,6 +167,12 @@ func (m model) holds(c row.Condition) bool {
 	case row.KeyIs:
 		r, ok := m[key(row.APIKey{Role: c.Role})].(row.APIKey)
 		return ok && r.Digest == c.Digest
+	case row.StagedKeyIs:
+		r, ok := m[key(row.StagedKey{Role: c.Role})].(row.StagedKey)
+		return ok == (c.Digest != [32]byte{}) && r.Digest == c.Digest
+	case row.OldKeyIs:
+		r, ok := m[key(row.OldKey{Role: c.Role})].(row.OldKey)
+		return ok == (c.Digest != [32]byte{}) && r.Digest == c.Digest
 	case row.PasswordIs:
 		r, ok := m[key(row.Password{Role: c.Role})].(row.Password)
 		return ok == (c.Sealed != nil) && bytes.Equal(r.Sealed, c.Sealed)
@@ -253,8 +271,14 @@ func (g generator) row() row.Row {
 		return row.Permission{Resource: resource, Role: role, Privilege: "read", Policy: policy}
 	case 9:
 		return row.Annotation{Resource: resource, Name: "n", Value: string(blob[:1]), Policy: policy}
-	case 10:
-		return row.APIKey{Role: role, Digest: [32]byte{blob[0]}, RotatedAt: at}
+	case 10, 16:
+		return row.APIKey{Role: role, Digest: [32]byte{blob[0]}, RotatedAt: at, Form: row.KeyForm(g.Intn(4))}
+	case 17:
+		return row.StagedKey{Role: role, Digest: [32]byte{1 + blob[0]}, Sealed: blob, LapsesAt: at, Grace: time.Duration(blob[1]) * time.Second}
+	case 18:
+		return row.OldKey{Role: role, Digest: [32]byte{1 + blob[0]}, ValidUntil: at}
+	case 19:
+		return row.KeyUse{Role: role, UsedAt: at}
 	case 11:
 		return row.Password{Role: role, Sealed: blob[:1], ChangedAt: at}
 	case 12:
@@ -281,7 +305,7 @@ func (g generator) row() row.Row {
 
 func (g generator) condition() row.Condition {
 	role, resource := g.id("user"), g.id("variable")
-	switch g.Intn(6) {
+	switch g.Intn(8) {
 	case 0:
 		return row.RoleExists{Role: role}
 	case 1:
@@ -291,6 +315,10 @@ func (g generator) condition() row.Condition {
 	case 3:
 		return row.PasswordIs{Role: role}
 	case 4:
+		return row.StagedKeyIs{Role: role, Digest: [32]byte{byte(g.Intn(4))}}
+	case 5:
+		return row.OldKeyIs{Role: role, Digest: [32]byte{byte(g.Intn(4))}}
+	case 6:
 		return row.RotationIs{Variable: resource, Revision: int64(g.Intn(4))}
 	}
 	return row.LatestVersion{Resource: resource, Version: g.Intn(5)}

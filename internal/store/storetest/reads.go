@@ -41,7 +41,7 @@ func reads(f *fixture) {
 		}
 	}
 	for _, missing := range []error{
-		second(f.store.Secret(ctx, variable, 3)), second(f.store.Secret(ctx, policy, 1)), second(f.store.APIKey(ctx, admin)),
+		second(f.store.Secret(ctx, variable, 3)), second(f.store.Secret(ctx, policy, 1)), second(f.store.APIKey(ctx, group)),
 		second(f.store.Credential(ctx, variable, row.Previous)),
 	} {
 		if !errors.Is(missing, store.ErrNotFound) {

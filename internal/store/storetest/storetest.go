@@ -85,6 +85,7 @@ func (f *fixture) base() {
 	f.must(inserts(
 		row.Account{Name: "acme", CreatedAt: now},
 		row.Role{ID: admin, CreatedAt: now},
+		row.APIKey{Role: admin, Digest: [32]byte{255}, RotatedAt: now},
 		row.Role{ID: alice, CreatedAt: now, Policy: policy},
 		row.Role{ID: group, CreatedAt: now, Policy: policy},
 		row.Role{ID: policy, CreatedAt: now},

@@ -1,0 +1,26 @@
+-- form is row.KeyForm; request is a digest of 32 bytes, zero for none; grace is in
+-- milliseconds. What stands beside an API key goes with it.
+
+ALTER TABLE api_keys ADD COLUMN form INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE api_keys ADD COLUMN request BLOB NOT NULL DEFAULT x'0000000000000000000000000000000000000000000000000000000000000000';
+
+CREATE TABLE staged_keys (
+    role      TEXT PRIMARY KEY REFERENCES api_keys ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
+    digest    BLOB    NOT NULL,
+    sealed    BLOB    NOT NULL,
+    staged_at INTEGER NOT NULL,
+    lapses_at INTEGER NOT NULL,
+    grace     INTEGER NOT NULL,
+    request   BLOB    NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE old_keys (
+    role        TEXT PRIMARY KEY REFERENCES api_keys ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
+    digest      BLOB    NOT NULL,
+    valid_until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE key_uses (
+    role    TEXT PRIMARY KEY REFERENCES api_keys ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
+    used_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
