@@ -25,7 +25,7 @@ func (c *Core) changePassword(ctx context.Context, caller Caller, account, role 
 			return err
 		}
 		c.mu.RLock()
-		exists := c.graph.Role(id) != nil
+		exists := c.mayAskFor(caller, id)
 		c.mu.RUnlock()
 		switch {
 		case !exists:
@@ -108,7 +108,7 @@ func (c *Core) ResetPassword(ctx context.Context, caller Caller, id ident.ID, fr
 			return forbidden("%s may not reset passwords", caller.Role)
 		}
 		c.mu.RLock()
-		exists := c.graph.Role(id) != nil
+		exists := c.mayAskFor(caller, id)
 		c.mu.RUnlock()
 		switch {
 		case !exists:
