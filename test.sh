@@ -30,6 +30,7 @@ need git git
 # The servers whose passwords the tests rotate.
 PATH="$PATH:/usr/sbin:/sbin"
 need pg_createcluster postgresql
+need mariadbd mariadb-server
 case " $* " in
   *" -race "*) need gcc build-essential && export CGO_ENABLED=1 ;;
 esac
