@@ -31,6 +31,7 @@ need git git
 PATH="$PATH:/usr/sbin:/sbin"
 need pg_createcluster postgresql
 need mariadbd mariadb-server
+need redis-server redis-server
 case " $* " in
   *" -race "*) need gcc build-essential && export CGO_ENABLED=1 ;;
 esac

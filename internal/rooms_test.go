@@ -29,6 +29,7 @@ var rooms = []struct {
 	{"internal/core", []string{"internal/policy", "internal/rbac", "internal/store", "internal/audit", "internal/seal", "internal/token", "internal/apikey", "internal/password", "internal/row", "internal/ident", "internal/fault", "internal/secret"}},
 	{"internal/rotation/target/postgresql", []string{"internal/rotation/target/password", "internal/rotation/target/transport", "internal/rotation/target", "internal/secret"}},
 	{"internal/rotation/target/mysql", []string{"internal/rotation/target/password", "internal/rotation/target/transport", "internal/rotation/target", "internal/secret"}},
+	{"internal/rotation/target/redis", []string{"internal/rotation/target/password", "internal/rotation/target/transport", "internal/rotation/target", "internal/secret"}},
 	{"internal/rotation/target/targettest", []string{"internal/rotation/target", "internal/secret"}},
 	{"internal/rotation/target/password", []string{"internal/rotation/target", "internal/secret"}},
 	{"internal/rotation/target/transport", []string{"internal/rotation/target", "internal/secret"}},

@@ -22,14 +22,14 @@ func greeting(plugin string) string {
 
 // speak answers a client with packets, one for each thing that it says, and gives all
 // that it said.
-func speak(t *testing.T, security transport.Security, packets ...string) (error, string) {
+func speak(t *testing.T, security transport.Security, packets ...string) (heard string, err error) {
 	t.Helper()
 	client, server := net.Pipe()
 	defer client.Close()
 	// Both may wait for each other: then the server hangs up.
 	hangUp := time.AfterFunc(50*time.Millisecond, func() { server.Close() })
 	defer hangUp.Stop()
-	heard := make(chan string, 1)
+	said := make(chan string, 1)
 	go func() {
 		defer server.Close()
 		var all []byte
@@ -42,11 +42,11 @@ func speak(t *testing.T, security transport.Security, packets ...string) (error,
 				break
 			}
 		}
-		heard <- string(all)
+		said <- string(all)
 	}()
-	_, err := connect(context.Background(), client, security, "db", "user", "a-password")
+	_, err = connect(context.Background(), client, security, "db", "user", "a-password")
 	client.Close()
-	return err, <-heard
+	return <-said, err
 }
 
 func security(t *testing.T, mode string) transport.Security {
@@ -72,7 +72,7 @@ func TestAServerNeverSeesThePasswordUnlessItIsVerified(t *testing.T) {
 		{"it switches to a known hash", []string{greeting("other"), "\xfe" + caching + "\x00" + strings.Repeat("s", 21), "\x01\x04"}, errNotProven},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			err, heard := speak(t, plain, test.packets...)
+			heard, err := speak(t, plain, test.packets...)
 			if !errors.Is(err, test.want) {
 				t.Errorf("%v, want %v", err, test.want)
 			}
@@ -81,7 +81,7 @@ func TestAServerNeverSeesThePasswordUnlessItIsVerified(t *testing.T) {
 			}
 		})
 	}
-	err, heard := speak(t, security(t, transport.VerifyFull), strings.Replace(greeting(native), "\xff\xf7", "\xff\xf3", 1))
+	heard, err := speak(t, security(t, transport.VerifyFull), strings.Replace(greeting(native), "\xff\xf7", "\xff\xf3", 1))
 	if !errors.Is(err, errNoTLS) || heard != "" {
 		t.Errorf("a server without TLS: %v, and it heard %q", err, heard)
 	}
@@ -101,7 +101,7 @@ func TestWhatAServerSaysCannotHarm(t *testing.T) {
 			}
 			packets = append(packets, string(p[:len(p)-random.Intn(len(p)/2+1)]))
 		}
-		err, heard := speak(t, security(t, transport.Disable), packets...)
+		heard, err := speak(t, security(t, transport.Disable), packets...)
 		if strings.Contains(heard, "a-password") {
 			t.Fatalf("%q: the password was shown", packets)
 		}
