@@ -32,6 +32,8 @@ PATH="$PATH:/usr/sbin:/sbin"
 need pg_createcluster postgresql
 need mariadbd mariadb-server
 need redis-server redis-server
+need slapd slapd
+need ldapwhoami ldap-utils
 case " $* " in
   *" -race "*) need gcc build-essential && export CGO_ENABLED=1 ;;
 esac

@@ -30,6 +30,7 @@ var rooms = []struct {
 	{"internal/rotation/target/postgresql", []string{"internal/rotation/target/password", "internal/rotation/target/transport", "internal/rotation/target", "internal/secret"}},
 	{"internal/rotation/target/mysql", []string{"internal/rotation/target/password", "internal/rotation/target/transport", "internal/rotation/target", "internal/secret"}},
 	{"internal/rotation/target/redis", []string{"internal/rotation/target/password", "internal/rotation/target/transport", "internal/rotation/target", "internal/secret"}},
+	{"internal/rotation/target/ldap", []string{"internal/rotation/target/password", "internal/rotation/target/transport", "internal/rotation/target", "internal/secret"}},
 	{"internal/rotation/target/targettest", []string{"internal/rotation/target", "internal/secret"}},
 	{"internal/rotation/target/password", []string{"internal/rotation/target", "internal/secret"}},
 	{"internal/rotation/target/transport", []string{"internal/rotation/target", "internal/secret"}},
