@@ -176,7 +176,9 @@ func (s *session) change(ctx context.Context, user, rule string) error {
 			return transport.Lost(s.server.hostPort(), err)
 		}
 	}
-	if err != nil {
+	if errors.Is(err, errMalformed) {
+		return transport.Lost(s.server.hostPort(), err)
+	} else if err != nil {
 		return s.server.failure(err, transport.Lost)
 	}
 	return nil
