@@ -89,7 +89,7 @@ func (w *wire) answer(depth int) (bool, error) {
 		return false, nil
 	case text[0] == '$':
 		_, err := w.reader.Discard(size + len("\r\n"))
-		return true, err
+		return err == nil, err
 	}
 	for range size {
 		if _, err := w.answer(depth + 1); err != nil {
