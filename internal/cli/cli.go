@@ -1,11 +1,12 @@
 // Package cli has the commands of rekey. Those for the operator of a server work on
 // its data directory: through the server's socket while it runs, and by themselves
-// while it is stopped.
+// while it is stopped. Those for everybody speak HTTP only, through package client.
 //
 // It promises that results go to standard output and everything else to standard
 // error; that a failure ends with a line "error: ..." that says how to go on and
 // with an exit status by kind; that there is colour only on terminals, and not if
-// NO_COLOR is set. It imports server and what is below it.
+// NO_COLOR is set; that no value of a variable is destroyed without a yes. It imports
+// cli/client, server and what is below it.
 package cli
 
 import (
@@ -50,6 +51,8 @@ func Main() int {
 	case !started:
 		fmt.Fprintf(os.Stderr, "error: %v: see `%s --help`\n", err, cmd.CommandPath())
 		return exitUsage
+	case errors.As(err, new(answeredNo)):
+		return exitFailed
 	}
 	printError(os.Stderr, err)
 	return exitStatus(err)
@@ -62,11 +65,18 @@ func command() *cobra.Command {
 		Long:          "rekey keeps secrets, hands them to those who may have them, and rotates keys.\n\nTo see it work: rekey quickstart",
 		SilenceErrors: true, SilenceUsage: true,
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(quickstartCommand(), serverCommand(), accountCommand(), roleCommand(), policyCommand(), signingKeyCommand(),
-		dataKeyCommand(), configCommand(), waitCommand(), versionCommand())
-	root.AddCommand(initCommand(), loginCommand(), logoutCommand(), whoAmICommand(), authenticateCommand(), authnCommand(), variableCommand(),
-		hostCommand(), userCommand())
+	root.AddGroup(&cobra.Group{ID: "work", Title: "Work with a server:"}, &cobra.Group{ID: "run", Title: "Run a server:"})
+	add := func(group string, commands ...*cobra.Command) {
+		for _, c := range commands {
+			c.GroupID = group
+		}
+		root.AddCommand(commands...)
+	}
+	add("work", initCommand(), loginCommand(), logoutCommand(), whoAmICommand(), authenticateCommand(), variableCommand(),
+		policyCommand(), hostCommand(), userCommand(), listCommand(), resourceCommand(), roleCommand(), checkCommand(),
+		hostFactoryCommand(), publicKeysCommand(), authnCommand(), showCommand())
+	add("run", quickstartCommand(), serverCommand(), accountCommand(), signingKeyCommand(), dataKeyCommand(), configCommand(), waitCommand())
+	root.AddCommand(versionCommand())
 	return root
 }
 

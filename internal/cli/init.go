@@ -32,7 +32,7 @@ func initCommand() *cobra.Command {
 			"does not trust the server's certificate, its fingerprint is shown, and after a yes the certificate is\n" +
 			"stored and nothing else is trusted from then on. If the server sends the certificate of its authority,\n" +
 			"that one is stored, so that the server's own can be renewed. In a script, give the fingerprint with --pin.",
-		Example: "  rekey init -u https://rekey.example.com -a demo\n  rekey init -u https://127.0.0.1:8443 -a demo --pin 9F:86:...",
+		Example: "  rekey init -u https://rekey.example.com -a demo\n  rekey init -u https://rekey.example.com -a demo --pin \"$FINGERPRINT\"",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.cfg.Environment = conjurapi.EnvironmentOSS

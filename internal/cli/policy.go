@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,7 +34,7 @@ func policyLoadCommand() *cobra.Command {
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		flags := cmd.Flags()
 		switch {
-		case len(args) == 0:
+		case len(args) == 0, older(cmd):
 			return missing(cmd, args)
 		case flags.Changed("branch") || flags.Changed("file"):
 			return errors.New("give either -b BRANCH and -f FILE, or ACCOUNT and files as the operator of the server")
@@ -43,12 +44,23 @@ func policyLoadCommand() *cobra.Command {
 		return cobra.MinimumNArgs(2)(cmd, args)
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if len(args) > 0 {
-			return local(cmd, args)
+		if len(args) > 0 && !older(cmd) {
+			err := local(cmd, args)
+			var known *fault.Error
+			if errors.As(err, &known) && known.Kind == fault.NotFound { // perhaps there is no such server here
+				known.Advice = strings.TrimPrefix(known.Advice+"; over HTTP it is `rekey policy load -b BRANCH -f FILE`", "; ")
+			}
+			return err
 		}
 		return remote(cmd, args)
 	}
 	return cmd
+}
+
+// older tells whether it is an older spelling of replace or update, which has
+// arguments and goes over HTTP.
+func older(cmd *cobra.Command) bool {
+	return cmd.Flags().Changed("replace") || cmd.Flags().Changed("delete")
 }
 
 func loadPolicies(cmd *cobra.Command, local *admin.Client, args []string) error {

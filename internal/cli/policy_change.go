@@ -24,19 +24,24 @@ var changes = map[string]struct{ short, long string }{
 
 // changeFlags are the flags of all three.
 type changeFlags struct {
-	branch, file, keysTo string
-	dryRun, yes          bool
+	branch, file, keysTo    string
+	dryRun, yes             bool
+	olderReplace, olderEdit bool
 }
 
 func policyChangeCommand(mode string) *cobra.Command {
 	var f changeFlags
 	cmd := &cobra.Command{
 		Use: mode + " -b BRANCH -f FILE", Short: changes[mode].short,
-		Long: changes[mode].long + " Prints the version and the API keys of\n" +
-			"new users and hosts as JSON. On a terminal it shows first what is going to change. Before it destroys\n" +
-			"variables that have values, it asks; where nobody can be asked it does so only with --yes.",
+		Long: changes[mode].long + "\n\n" +
+			"Prints the version and the API keys of new users and hosts as JSON. On a terminal it shows first what is\n" +
+			"going to change. Before it destroys variables that have values, it asks; where nobody can be asked it does\n" +
+			"so only with --yes.",
 		Example: "  rekey policy " + mode + " -b root -f root.yml\n  rekey policy " + mode + " -b shop -f shop.yml --keys-to shop-keys.json",
 		Args: func(cmd *cobra.Command, args []string) error {
+			if (f.olderReplace || f.olderEdit) && len(args) == 2 {
+				f.branch, f.file, args = args[0], args[1], nil
+			}
 			if f.branch == "" || f.file == "" {
 				return errors.New("give the branch with -b and the file with -f, - for standard input")
 			}
@@ -47,7 +52,20 @@ func policyChangeCommand(mode string) *cobra.Command {
 	cmd.Flags().StringVar(&f.keysTo, "keys-to", "", "write the API keys to a new file for its user only, instead of printing them")
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "print what would change, as JSON, and change nothing")
 	cmd.Flags().BoolVar(&f.yes, "yes", false, "destroy values without asking")
+	if mode == "load" {
+		cmd.Flags().BoolVar(&f.olderReplace, "replace", false, "the same as rekey policy replace")
+		cmd.Flags().BoolVar(&f.olderEdit, "delete", false, "the same as rekey policy update")
+		cmd.MarkFlagsMutuallyExclusive("replace", "delete")
+		hide(cmd, "replace", "delete")
+	}
 	return newRemote(cmd, func(cmd *cobra.Command, s *client.Session, _ []string) error {
+		mode := mode
+		switch {
+		case f.olderReplace:
+			mode = "replace"
+		case f.olderEdit:
+			mode = "update"
+		}
 		branch, text, err := f.read(cmd, s)
 		if err != nil {
 			return err
@@ -83,12 +101,7 @@ func (f *changeFlags) rehearse(cmd *cobra.Command, s *client.Session, mode strin
 	if r == nil {
 		return err
 	}
-	var indented bytes.Buffer
-	if err := json.Indent(&indented, r.Text, "", "  "); err != nil {
-		return fault.Wrap(err, "reading the report")
-	}
-	fmt.Fprintln(cmd.OutOrStdout(), indented.String())
-	return err
+	return errors.Join(printText(cmd, r.Text), err)
 }
 
 // confirm shows on a terminal what is going to change, and asks before values are

@@ -23,6 +23,16 @@ func printJSON(w io.Writer, value any) error {
 	return fault.Wrap(encoder.Encode(value), "writing JSON")
 }
 
+// printText writes JSON of the server's as printJSON does, and loses nothing of it.
+func printText(cmd *cobra.Command, text []byte) error {
+	var indented bytes.Buffer
+	if err := json.Indent(&indented, text, "", "  "); err != nil {
+		return fault.Wrap(err, "the answer is not JSON")
+	}
+	_, err := fmt.Fprintln(cmd.OutOrStdout(), indented.String())
+	return fault.Wrap(err, "writing JSON")
+}
+
 // format is one of the ways to print a result.
 type format string
 

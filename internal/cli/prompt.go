@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -16,9 +17,12 @@ import (
 // error that says how to answer otherwise.
 func ask(cmd *cobra.Command, w io.Writer, question, otherwise string) (string, error) {
 	fmt.Fprint(w, question)
-	line, err := readLine(cmd.InOrStdin())
+	line, err := interruptible(cmd, func() (string, error) { return readLine(cmd.InOrStdin()) })
 	if !isTerminal(cmd.InOrStdin()) {
 		fmt.Fprintln(w) // no one has ended the line
+	}
+	if cmd.Context().Err() != nil {
+		return "", err
 	}
 	if line == "" && err != nil {
 		e := fault.New(fault.Invalid, "there is no answer on standard input")
@@ -61,10 +65,39 @@ func askSecret(cmd *cobra.Command, question, otherwise string) (string, error) {
 		e.Advice = otherwise
 		return "", e
 	}
+	state, err := term.GetState(int(file.Fd()))
+	if err != nil {
+		return "", fault.Wrap(err, "asking on the terminal")
+	}
 	fmt.Fprint(cmd.ErrOrStderr(), question)
-	text, err := term.ReadPassword(int(file.Fd()))
+	text, err := interruptible(cmd, func() (string, error) {
+		text, err := term.ReadPassword(int(file.Fd()))
+		return string(text), err
+	})
 	fmt.Fprintln(cmd.ErrOrStderr())
-	return string(text), fault.Wrap(err, "reading from the terminal")
+	if cmd.Context().Err() != nil { // else the terminal would go on hiding what is typed
+		err = errors.Join(err, term.Restore(int(file.Fd()), state))
+	}
+	return text, fault.Wrap(err, "reading from the terminal")
+}
+
+// interruptible waits for an answer, or until the command is interrupted.
+func interruptible(cmd *cobra.Command, read func() (string, error)) (string, error) {
+	type answer struct {
+		text string
+		err  error
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		text, err := read()
+		answered <- answer{text, err}
+	}()
+	select {
+	case a := <-answered:
+		return a.text, a.err
+	case <-cmd.Context().Done():
+		return "", fault.New(fault.Unavailable, "interrupted")
+	}
 }
 
 // secretFromStdin reads to the end and drops one final newline.

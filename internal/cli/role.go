@@ -11,7 +11,7 @@ import (
 )
 
 func roleCommand() *cobra.Command {
-	role := &cobra.Command{Use: "role", Short: "Retrieve API keys and reset passwords", Args: cobra.NoArgs}
+	role := &cobra.Command{Use: "role", Short: "Look at roles; as the operator, retrieve keys and reset passwords", Args: cobra.NoArgs}
 
 	retrieve := newLocal(&cobra.Command{
 		Use: "retrieve-key ROLE...", Short: "Print the API keys of roles, one a line",
@@ -23,7 +23,7 @@ func roleCommand() *cobra.Command {
 		for _, name := range args {
 			key, err := local.RetrieveKey(cmd.Context(), name)
 			if fault.Is(err, fault.NotFound) {
-				err = &fault.Error{Kind: fault.NotFound, Message: "role does not exist: " + name, Advice: "look for its id with `GET /resources`", Cause: err}
+				err = &fault.Error{Kind: fault.NotFound, Message: "role does not exist: " + name, Advice: "look for its id with `rekey list`", Cause: err}
 			}
 			if err != nil {
 				failed = errors.Join(failed, err)
@@ -41,11 +41,11 @@ func roleCommand() *cobra.Command {
 		Example: "  rekey role reset-password demo:user:admin",
 		Args:    cobra.ExactArgs(1),
 	}, false, func(cmd *cobra.Command, local *admin.Client, args []string) error {
-		ask := promptPassword
+		ask := func() (string, error) { return promptPassword(cmd, "--password-from-stdin") }
 		if fromStdin {
-			ask = passwordFromStdin
+			ask = func() (string, error) { return passwordFromStdin(cmd) }
 		}
-		password, err := ask(cmd)
+		password, err := ask()
 		if err != nil {
 			return err
 		}
@@ -58,6 +58,6 @@ func roleCommand() *cobra.Command {
 	})
 	reset.Flags().BoolVar(&fromStdin, "password-from-stdin", false, "read the password from standard input")
 
-	role.AddCommand(retrieve, reset)
+	role.AddCommand(roleShowCommand(), roleExistsCommand(), roleMembersCommand(), roleMembershipsCommand(), retrieve, reset)
 	return role
 }

@@ -27,7 +27,7 @@ func rotateCommand(kind string) *cobra.Command {
 		Use: "rotate-api-key [-i ID]", Aliases: []string{"rotate_api_key"}, Short: "Replace the API key of a " + kind,
 		Long: "Prints a new API key; the old one is dead at once. Without -i it is the key of whoever is logged in, and\n" +
 			"the new one is stored where the old one was: the place for it is made before the old one is given up.",
-		Example: "  rekey " + kind + " rotate-api-key\n  rekey " + kind + " rotate-api-key -i NAME --out key",
+		Example: "  rekey " + kind + " rotate-api-key -i " + map[string]string{"host": "shop/web-1", "user": "alice"}[kind] + " --out new.key",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if id == "" {
@@ -102,7 +102,7 @@ func changePasswordCommand() *cobra.Command {
 		case fromStdin:
 			password, err = secretFromStdin(cmd)
 		case password == "":
-			password, err = promptPassword(cmd)
+			password, err = promptPassword(cmd, "--password-stdin")
 		}
 		if err != nil {
 			return err

@@ -20,8 +20,12 @@ func TestMain(m *testing.M) {
 // TestScripts runs the commands as a shell would. The scripts are in
 // testdata/script; each has a directory and an environment of its own.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+	testscript.Run(t, scriptParams("testdata/script"))
+}
+
+func scriptParams(dir string) testscript.Params {
+	return testscript.Params{
+		Dir:                 dir,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
@@ -36,7 +40,7 @@ func TestScripts(t *testing.T) {
 			"serve": serve,
 			"keep":  keep,
 		},
-	})
+	}
 }
 
 // waitForServer waits until a server listens on a data directory: ready DIR.

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"os"
 	"strings"
 
@@ -17,26 +16,24 @@ func isTerminal(stream any) bool {
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 
-// promptPassword asks for a new password twice, without showing it.
-func promptPassword(cmd *cobra.Command) (string, error) {
-	file, ok := cmd.InOrStdin().(*os.File)
-	if !ok || !isTerminal(file) {
-		return "", fault.New(fault.Invalid, "standard input is no terminal to ask for the password: use --password-from-stdin")
+// promptPassword asks for a new password twice, without showing it. The flag is the
+// other way to give it.
+func promptPassword(cmd *cobra.Command, flag string) (string, error) {
+	if !isTerminal(cmd.InOrStdin()) {
+		return "", fault.New(fault.Invalid, "standard input is no terminal to ask for the password: use %s", flag)
 	}
-	var answers [2]string
-	for i, prompt := range [...]string{"Enter new password: ", "Re-enter password: "} {
-		fmt.Fprint(cmd.ErrOrStderr(), prompt)
-		text, err := term.ReadPassword(int(file.Fd()))
-		fmt.Fprintln(cmd.ErrOrStderr())
-		if err != nil {
-			return "", fault.Wrap(err, "reading the password")
-		}
-		answers[i] = string(text)
+	password, err := askSecret(cmd, "Enter new password: ", flag)
+	if err != nil {
+		return "", err
 	}
-	if answers[0] != answers[1] {
+	again, err := askSecret(cmd, "Re-enter password: ", flag)
+	if err != nil {
+		return "", err
+	}
+	if again != password {
 		return "", fault.New(fault.Invalid, "passwords do not match: try again")
 	}
-	return answers[0], nil
+	return password, nil
 }
 
 func trimNewline(text string) string {

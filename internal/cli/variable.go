@@ -73,11 +73,10 @@ func variableGetCommand() *cobra.Command {
 		}
 		if len(variables) == 1 && !full {
 			value := values[ids[0]]
-			switch {
-			case encoded:
+			if encoded {
 				value = base64.StdEncoding.AppendEncode(nil, value)
-			case raw || output != "":
-			default:
+			}
+			if !raw && output == "" {
 				value = append(value, '\n')
 			}
 			if output != "" {

@@ -106,7 +106,7 @@ func (c *Core) keyTarget(caller Caller, account, role string) (ident.ID, error) 
 		if err != nil {
 			return "", err
 		}
-		if c.graph.Role(id) == nil {
+		if !c.mayAskFor(caller, id) {
 			return "", noSuchRole(role, caller)
 		}
 		target = id
@@ -146,6 +146,20 @@ func (c *Core) hasKey(id ident.ID) error {
 		return notApplicable(id)
 	}
 	return nil
+}
+
+// mayAskFor tells whether a role exists, as far as that is the caller's business: in
+// its own account clients know several answers for roles that exist; those of other
+// accounts exist only if the caller sees them. The caller of this holds the graph.
+func (c *Core) mayAskFor(caller Caller, id ident.ID) bool {
+	if c.graph.Role(id) == nil {
+		return false
+	}
+	if caller.operator || id.Account() == caller.Role.Account() {
+		return true
+	}
+	_, _, err := c.visible(caller, id)
+	return err == nil
 }
 
 func noSuchRole(shown string, caller Caller) *fault.Error {

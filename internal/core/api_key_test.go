@@ -204,3 +204,24 @@ func TestOperatorsSeeKeys(t *testing.T) {
 		t.Errorf("somebody else: %v", err)
 	}
 }
+
+func TestRolesOfOtherAccountsDoNotShow(t *testing.T) {
+	w := newWorld(t)
+	keys := w.load(core.Add, "root", "- !user alice")
+	if _, err := w.CreateAccount(ctx, core.Operator(), "other", nil); err != nil {
+		t.Fatal(err)
+	}
+	alice, err := w.Basic(ctx, here, "acme", "alice", keys["acme:user:alice"])
+	must(t, err)
+	for _, id := range []string{"other:user:admin", "other:user:nobody"} {
+		if _, err := w.RotateKey(ctx, alice, "acme", id); status(err) != 404 {
+			t.Errorf("rotating the key of %s: %v", id, err)
+		}
+		if err := w.ChangePassword(ctx, alice, "acme", id, secret.FromString("MySecretP@SS1")); status(err) != 404 {
+			t.Errorf("changing the password of %s: %v", id, err)
+		}
+	}
+	if _, err := w.RotateKey(ctx, alice, "acme", "user:admin"); status(err) != 401 {
+		t.Errorf("within the account: %v", err)
+	}
+}

@@ -11,7 +11,6 @@ import (
 	"rekey/internal/apikey"
 	"rekey/internal/fault"
 	"rekey/internal/ident"
-	"rekey/internal/password"
 	"rekey/internal/row"
 	"rekey/internal/secret"
 	"rekey/internal/store"
@@ -181,14 +180,14 @@ func (c *Core) checkPassword(ctx context.Context, hash *row.Password, proof secr
 		return nil, fault.Wrap(ctx.Err(), "the client has gone while its password waited to be checked")
 	}
 	if hash == nil {
-		password.Burn(proof)
+		c.passwords.Burn(proof)
 		return nil, refused("CONJ00002E Invalid credentials")
 	}
 	stored, err := c.ring.Open(hash.Sealed, aadPassword(hash.Role))
 	if err != nil {
 		return nil, err
 	}
-	ok, rehash := password.Verify(stored.RevealString(), proof)
+	ok, rehash := c.passwords.Verify(stored.RevealString(), proof)
 	if !ok {
 		return nil, refused("CONJ00002E Invalid credentials")
 	}

@@ -7,6 +7,7 @@ import (
 	"rekey/internal/audit"
 	"rekey/internal/fault"
 	"rekey/internal/ident"
+	"rekey/internal/policy"
 	"rekey/internal/rbac"
 	"rekey/internal/row"
 )
@@ -241,6 +242,9 @@ func (c *Core) updateBranch(ctx context.Context, caller Caller, account, path st
 			tx.SetOwner(x, owner)
 		}
 		annotate(tx, x, x.Policy, asked.Annotations)
+		if len(x.Annotations) > policy.MaxAnnotations {
+			return fault.New(fault.Invalid, "Annotations are too many (maximum is %d)", policy.MaxAnnotations)
+		}
 		updated = branchOf(x)
 		return nil
 	})

@@ -20,6 +20,7 @@ import (
 
 	"rekey/internal/audit"
 	"rekey/internal/fault"
+	"rekey/internal/password"
 	"rekey/internal/rbac"
 	"rekey/internal/row"
 	"rekey/internal/seal"
@@ -39,6 +40,7 @@ type Config struct {
 	EffectiveLimit  int               // most resources, annotations and permissions of an effective policy
 	UsersInRootOnly bool              // users may only be created in the root policy
 	Passwords       map[string]string // by user id: set whenever a policy that declares the user is loaded
+	PasswordCost    int               // of bcrypt
 	CacheBytes      int               // most memory for sealed values; 0 for the default
 }
 
@@ -52,6 +54,7 @@ func Default() Config {
 		PolicyVersions: 20,
 		EffectiveDepth: 64,
 		EffectiveLimit: 100_000,
+		PasswordCost:   password.Cost,
 		CacheBytes:     64 << 20,
 	}
 }
@@ -74,6 +77,7 @@ type Core struct {
 	ring      *seal.Keyring
 	audit     *audit.Log
 	config    Config
+	passwords password.Hasher
 	clock     func() time.Time
 	rand      io.Reader
 	log       *slog.Logger
@@ -107,7 +111,7 @@ func Open(ctx context.Context, o Options) (*Core, error) {
 		return nil, err
 	}
 	c := &Core{
-		store: o.Store, audit: o.Audit, config: o.Config, clock: o.Now, rand: o.Rand, log: o.Log,
+		store: o.Store, audit: o.Audit, config: o.Config, passwords: password.Hasher{Cost: o.Config.PasswordCost}, clock: o.Now, rand: o.Rand, log: o.Log,
 		graph:     rbac.New(),
 		structure: newGate(),
 		values:    values,

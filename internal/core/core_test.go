@@ -71,6 +71,7 @@ func newWorld(t *testing.T, configure ...func(*core.Config)) *world {
 	root, err := seal.ParseRoot("TEST_KEY", text)
 	must(t, err)
 	w := &world{t: t, audit: &trail{}, dir: t.TempDir(), config: core.Default(), root: root, log: slog.NewTextHandler(io.Discard, nil), now: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)}
+	w.config.PasswordCost = 4 // bcrypt's least: its slowness is not what is tried here
 	for _, set := range configure {
 		set(&w.config)
 	}

@@ -18,6 +18,14 @@ type EachSecret struct {
 // mostTogether bounds the bytes of values that one request holds in memory.
 const mostTogether = 64 << 20
 
+// together refuses a request for values that have too many bytes in all.
+func together(total int) error {
+	if total > mostTogether {
+		return fault.New(fault.TooLarge, "the values have more than %d bytes together: ask for fewer at a time", mostTogether)
+	}
+	return nil
+}
+
 // EachSecret reads the newest values of several variables, in the order asked, each by
 // itself.
 func (c *Core) EachSecret(ctx context.Context, caller Caller, ids []ident.ID) ([]EachSecret, error) {
@@ -29,8 +37,9 @@ func (c *Core) EachSecret(ctx context.Context, caller Caller, ids []ident.ID) ([
 		if err != nil && !fault.Is(err, fault.NotFound) && !fault.Is(err, fault.Forbidden) {
 			return nil, err
 		}
-		if total += value.Value.Len(); total > mostTogether {
-			return nil, fault.New(fault.TooLarge, "the values have more than %d bytes together: ask for fewer at a time", mostTogether)
+		total += value.Value.Len()
+		if err := together(total); err != nil {
+			return nil, err
 		}
 		each[i] = EachSecret{value, err}
 		records[i] = c.by(caller).Fetch(id, 0, err)

@@ -63,6 +63,9 @@ func (c *Core) EnrolHost(ctx context.Context, caller Caller, identifier string, 
 	var enrolled Enrolled
 	var changes []row.Change
 	err := checkHostID(identifier)
+	if err == nil && len(annotations) > policy.MaxAnnotations {
+		err = fault.New(fault.Argument, "Invalid value for parameter 'annotations': there are %d, at most %d are allowed", len(annotations), policy.MaxAnnotations)
+	}
 	for _, a := range annotations {
 		if flaw := policy.AnnotationFlaw(a.Name, a.Value); flaw != "" && err == nil {
 			err = fault.New(fault.Argument, "%s", flaw)

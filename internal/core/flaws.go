@@ -9,6 +9,7 @@ import (
 
 	"rekey/internal/fault"
 	"rekey/internal/ident"
+	"rekey/internal/policy"
 )
 
 // Subject names a role by its kind and identifier, as clients write owners, members
@@ -112,6 +113,10 @@ func (f *flaws) fits(path string) {
 }
 
 func (f *flaws) annotations(list Annotations) {
+	if len(list) > policy.MaxAnnotations {
+		f.add("Annotations are too many (maximum is %d)", policy.MaxAnnotations)
+		return
+	}
 	for _, a := range list {
 		f.annotationText(a.Name, "key", a.Name)
 		f.annotationText(a.Name, "value", a.Value)

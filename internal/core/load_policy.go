@@ -306,6 +306,9 @@ func (c *Core) publish(ctx context.Context, l *load) error {
 				lines = lines[1:]
 			}
 		}
+		if surplus := len(lines) - c.config.SecretVersions; surplus > 0 {
+			lines = lines[surplus:] // they would not be kept
+		}
 		for n, line := range lines {
 			version := now.key.version + 1 + n
 			sealed, err := c.ring.Seal(secret.FromString(line), aadSecret(k.Resource, version))

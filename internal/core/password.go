@@ -25,7 +25,7 @@ func (c *Core) changePassword(ctx context.Context, caller Caller, account, role 
 			return err
 		}
 		c.mu.RLock()
-		exists := c.graph.Role(id) != nil
+		exists := c.mayAskFor(caller, id)
 		c.mu.RUnlock()
 		switch {
 		case !exists:
@@ -80,7 +80,7 @@ func (c *Core) setPassword(ctx context.Context, id ident.ID, fresh secret.Bytes,
 
 // passwordSet replaces a password, provided that it is still the old one; nil is none.
 func (c *Core) passwordSet(id ident.ID, old *row.Password, fresh secret.Bytes, changedAt time.Time) (*row.Set, error) {
-	hash, err := password.Hash(fresh)
+	hash, err := c.passwords.Hash(fresh)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +108,7 @@ func (c *Core) ResetPassword(ctx context.Context, caller Caller, id ident.ID, fr
 			return forbidden("%s may not reset passwords", caller.Role)
 		}
 		c.mu.RLock()
-		exists := c.graph.Role(id) != nil
+		exists := c.mayAskFor(caller, id)
 		c.mu.RUnlock()
 		switch {
 		case !exists:

@@ -76,15 +76,20 @@ func (c *Core) readable(caller Caller, id ident.ID, version int) (Value, valueKe
 }
 
 // Secrets reads the newest values of several variables, in the order asked, as they
-// are at one moment: all of them or none.
+// are at one moment: all of them or none. TooLarge if they are too many bytes together.
 func (c *Core) Secrets(ctx context.Context, caller Caller, ids []ident.ID) ([]Value, error) {
 	values, keys, refused, err := c.allReadable(caller, ids)
 	if err != nil {
 		return nil, c.decided(err, c.by(caller).Fetch(refused, 0, err))
 	}
 	records := make([]*audit.Record, len(ids))
+	total := 0
 	for i, id := range ids {
-		if values[i].Value, err = c.open(ctx, id, keys[i]); err != nil {
+		if values[i].Value, err = c.open(ctx, id, keys[i]); err == nil {
+			total += values[i].Value.Len()
+			err = together(total)
+		}
+		if err != nil {
 			return nil, c.decided(err, c.by(caller).Fetch(id, 0, err))
 		}
 		records[i] = c.by(caller).Fetch(id, 0, nil)

@@ -1,11 +1,13 @@
 package core_test
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
 
 	"rekey/internal/core"
+	"rekey/internal/fault"
 	"rekey/internal/ident"
 	"rekey/internal/secret"
 )
@@ -218,6 +220,24 @@ func TestABatchIsAllOrNothing(t *testing.T) {
 	}
 }
 
+// Values are not gathered in memory without bound: who may write values could otherwise
+// have the server gather more than it has.
+func TestABatchIsBounded(t *testing.T) {
+	w := newWorld(t)
+	w.load(core.Add, "root", "- !variable a\n- !variable b\n- !variable c\n- !variable d")
+	var ids []ident.ID
+	for _, name := range []string{"a", "b", "c", "d"} {
+		ids = append(ids, ident.New("acme", "variable", name))
+		must(t, w.SetSecret(ctx, w.admin(), ids[len(ids)-1], secret.New(bytes.Repeat([]byte("x"), 17<<20))))
+	}
+	if values, err := w.Secrets(ctx, w.admin(), ids[:3]); err != nil || len(values) != 3 {
+		t.Fatalf("three: %v", err)
+	}
+	if values, err := w.Secrets(ctx, w.admin(), ids); !fault.Is(err, fault.TooLarge) || len(values) > 0 {
+		t.Errorf("four: %d values, %v", len(values), err)
+	}
+}
+
 func TestPublicKeys(t *testing.T) {
 	w := newWorld(t)
 	shown := func() string {
@@ -254,6 +274,14 @@ func TestPublicKeys(t *testing.T) {
 	}
 	if n := versions(); n != 20 {
 		t.Errorf("%d versions are kept", n)
+	}
+	var lines []string
+	for i := range 50 {
+		lines = append(lines, fmt.Sprintf("ssh-rsa CC%d x", i))
+	}
+	w.load(core.Modify, "root", "- !user {id: alice, public_keys: ["+strings.Join(lines, ", ")+"]}")
+	if x, err := w.Secret(ctx, w.admin(), "acme:public_key:user/alice/x", 0); err != nil || x.Value.RevealString() != "ssh-rsa CC49 x" || x.Version != 46 {
+		t.Errorf("of more lines than versions are kept the last is version %d: %s %v", x.Version, x.Value.RevealString(), err)
 	}
 	w.load(core.Replace, "root", "- !user alice")
 	if got := shown(); got != "" {

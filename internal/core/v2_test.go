@@ -136,6 +136,31 @@ func TestEnrolmentsOfOneHostAtOnceLeaveOneKey(t *testing.T) {
 	}
 }
 
+// However they are made, annotations of one resource are bounded as in policies.
+func TestAnnotationsAreBoundedWithoutAPolicyToo(t *testing.T) {
+	w := newWorld(t)
+	w.load(policy.Add, "root", factories)
+	annotations := func(from, n int) (list core.Annotations) {
+		for i := range n {
+			list = append(list, core.Annotation{Name: fmt.Sprintf("a%d", from+i), Value: "x"})
+		}
+		return list
+	}
+	factory, err := w.FactoryCaller(ctx, here, w.factoryToken())
+	must(t, err)
+	if _, err := w.EnrolHost(ctx, factory, "h1", annotations(0, policy.MaxAnnotations+1)); !fault.Is(err, fault.Argument) {
+		t.Errorf("a host: %v", err)
+	}
+	if _, err := w.CreateBranch(ctx, w.admin(), "acme", core.NewBranch{Name: "b", Parent: "/", Annotations: annotations(0, policy.MaxAnnotations+1)}); !fault.Is(err, fault.Invalid) {
+		t.Errorf("a branch: %v", err)
+	}
+	for _, c := range []struct{ from, n, want int }{{0, policy.MaxAnnotations, 200}, {0, 1, 200}, {policy.MaxAnnotations, 1, 422}} {
+		if _, err := w.UpdateBranch(ctx, w.admin(), "acme", "app", core.BranchUpdate{Annotations: annotations(c.from, c.n)}); status(err) != c.want {
+			t.Errorf("a branch, %d from %d: %v", c.n, c.from, err)
+		}
+	}
+}
+
 func TestOperationsOfTheSecondVersionAreRecorded(t *testing.T) {
 	w := newWorld(t)
 	w.load(policy.Add, "root", factories)

@@ -262,6 +262,7 @@ func TestNotModified(t *testing.T) {
 	s.call("POST", "/policies/acme/policy/root").as(s.admin).data("- !policy app").send().status(201)
 	targets := map[string]string{
 		"/:authenticator/:account/api_key":                       "/authn/acme/api_key",
+		"/api_keys/:account":                                     "/api_keys/acme",
 		"/public_keys/:account/:key_kind/*id":                    "/public_keys/acme/user/alice",
 		"/resources/:account":                                    "/resources/acme",
 		"/resources/:account/:resource_kind":                     "/resources/acme/variable",

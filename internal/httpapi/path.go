@@ -49,7 +49,7 @@ func oneOf(words []string) func(string) bool {
 var parts = map[string]part{
 	":authenticator": {slot: authenticator, fits: func(s string) bool { return strings.HasPrefix(s, "authn") }},
 	":service":       {slot: service},
-	":account":       {slot: account, fits: func(s string) bool { return !strings.Contains(s, "/") }},
+	":account":       {slot: account, fits: func(s string) bool { return !strings.ContainsAny(s, "/:") }}, // ids are split at colons
 	":role_kind":     {slot: kind, fits: oneOf(roleKinds)},
 	":resource_kind": {slot: kind, fits: oneOf(resourceKinds)},
 	":value_kind":    {slot: kind, fits: oneOf([]string{"variable", "public_key"})},

@@ -28,6 +28,11 @@ func TestPublicKeys(t *testing.T) {
 		s.call("GET", "/public_keys/acme/user/al_ce").is(200, "\n")
 		s.call("GET", "/public_keys/acme/user/%25").is(200, "\n")
 	})
+	s.run("no other resources, whatever the account is called", func(s *testServer) {
+		s.load("- !variable public_key:user/alice/x")
+		s.call("POST", "/secrets/acme/variable/public_key%3Auser%2Falice%2Fx").as(s.admin).data("s3cret").is(201, "")
+		s.call("GET", "/public_keys/acme%3Avariable/user/alice").is(404, "")
+	})
 	s.run("other kinds are unknown paths", func(s *testServer) {
 		s.call("GET", "/public_keys/acme/host/x").is(404, "")
 	})

@@ -55,6 +55,7 @@ func newTestServerWith(t *testing.T, configure func(*core.Config), sets ...*row.
 	must(t, err)
 	log := slog.New(slog.DiscardHandler)
 	config := core.Default()
+	config.PasswordCost = 4 // bcrypt's least
 	configure(&config)
 	open := func() *core.Core {
 		c, err := core.Open(context.Background(), core.Options{

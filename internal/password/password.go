@@ -24,8 +24,11 @@ import (
 	"rekey/internal/secret"
 )
 
-// cost is that of new hashes: 2^12 rounds. Tests lower it.
-var cost = 12
+// Cost is that of new hashes where nobody has a reason for another: 2^12 rounds.
+const Cost = 12
+
+// Hasher makes and verifies hashes of a cost, which is Cost but in tests.
+type Hasher struct{ Cost int }
 
 const (
 	prehashed   = "sha256:" // begins the hashes that this package makes
@@ -74,8 +77,8 @@ func Check(pw secret.Bytes) error {
 }
 
 // Hash makes the hash to store. It does not apply the rule of Check.
-func Hash(pw secret.Bytes) (string, error) {
-	hash, err := bcrypt.GenerateFromPassword(prehash(pw), cost)
+func (h Hasher) Hash(pw secret.Bytes) (string, error) {
+	hash, err := bcrypt.GenerateFromPassword(prehash(pw), h.Cost)
 	if err != nil {
 		return "", fault.Wrap(err, "hashing a password")
 	}
@@ -85,11 +88,11 @@ func Hash(pw secret.Bytes) (string, error) {
 // Verify tells whether this is the password of a stored hash. If it is, rehash says
 // that the hash is not as Hash makes it now, and that a new one should be stored. An
 // empty or damaged hash takes as long as any and matches nothing.
-func Verify(hash string, pw secret.Bytes) (ok, rehash bool) {
+func (h Hasher) Verify(hash string, pw secret.Bytes) (ok, rehash bool) {
 	stored, ours := strings.CutPrefix(hash, prehashed)
 	storedCost, err := bcrypt.Cost([]byte(stored))
 	if err != nil {
-		Burn(pw)
+		h.Burn(pw)
 		return false, false
 	}
 	candidate := pw.Reveal()
@@ -104,18 +107,18 @@ func Verify(hash string, pw secret.Bytes) (ok, rehash bool) {
 		// whole could lock out whoever mistyped the end.
 		return true, len(candidate) < bcryptBytes
 	}
-	return true, storedCost != cost
+	return true, storedCost != h.Cost
 }
 
 // Burn spends the time of Verify, for a user who does not exist or has no password.
-func Burn(pw secret.Bytes) {
+func (h Hasher) Burn(pw secret.Bytes) {
 	// The result says nothing: no password has this hash but by chance.
-	_ = bcrypt.CompareHashAndPassword(unmatched(), prehash(pw))
+	_ = bcrypt.CompareHashAndPassword(h.unmatched(), prehash(pw))
 }
 
 // unmatched is a well-formed hash of the current cost that was made of nothing.
-func unmatched() []byte {
-	return fmt.Appendf(nil, "$2a$%02d$%s%s", cost, strings.Repeat("e", 22), strings.Repeat("m", 31))
+func (h Hasher) unmatched() []byte {
+	return fmt.Appendf(nil, "$2a$%02d$%s%s", h.Cost, strings.Repeat("e", 22), strings.Repeat("m", 31))
 }
 
 // prehash makes 44 characters of any password. The prefix keeps it apart from bare

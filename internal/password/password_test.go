@@ -3,7 +3,6 @@ package password
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
@@ -13,14 +12,12 @@ import (
 	"rekey/internal/secret"
 )
 
-func TestMain(m *testing.M) {
-	cost = bcrypt.MinCost // benchmarks set their own
-	os.Exit(m.Run())
-}
+// cheap makes hashes that cost next to nothing.
+var cheap = Hasher{Cost: bcrypt.MinCost}
 
 func hash(t testing.TB, pw string) string {
 	t.Helper()
-	h, err := Hash(secret.FromString(pw))
+	h, err := cheap.Hash(secret.FromString(pw))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,11 +87,11 @@ func TestOnlyTheSamePasswordVerifies(t *testing.T) {
 		if !strings.HasPrefix(h, "sha256:$2a$04$") || pw != "" && strings.Contains(h, pw) {
 			t.Errorf("hashed as %s", h)
 		}
-		if ok, rehash := Verify(h, secret.FromString(pw)); !ok || rehash {
+		if ok, rehash := cheap.Verify(h, secret.FromString(pw)); !ok || rehash {
 			t.Errorf("%q: ok %v, rehash %v", pw, ok, rehash)
 		}
 		for _, other := range []string{pw + "x", pw + "\n", long + "b", "with\x00nul"} {
-			if ok, rehash := Verify(h, secret.FromString(other)); ok || rehash {
+			if ok, rehash := cheap.Verify(h, secret.FromString(other)); ok || rehash {
 				t.Errorf("%q verifies as %q", other, pw)
 			}
 		}
@@ -107,8 +104,7 @@ func TestOnlyTheSamePasswordVerifies(t *testing.T) {
 func TestHashesOfOtherKindsAreReplaced(t *testing.T) {
 	short, long := "MySecretP@SS1", "MySecretP@SS1"+strings.Repeat("x", 80)
 	ours := hash(t, short)
-	cost = 5
-	defer func() { cost = bcrypt.MinCost }()
+	dearer := Hasher{Cost: 5}
 	cases := []struct {
 		name, hash, pw string
 		ok, rehash     bool
@@ -127,7 +123,7 @@ func TestHashesOfOtherKindsAreReplaced(t *testing.T) {
 		{"our hash without its prefix", strings.TrimPrefix(ours, prehashed), short, false, false},
 	}
 	for _, c := range cases {
-		if ok, rehash := Verify(c.hash, secret.FromString(c.pw)); ok != c.ok || rehash != c.rehash {
+		if ok, rehash := dearer.Verify(c.hash, secret.FromString(c.pw)); ok != c.ok || rehash != c.rehash {
 			t.Errorf("%s: ok %v, rehash %v", c.name, ok, rehash)
 		}
 	}
@@ -136,39 +132,38 @@ func TestHashesOfOtherKindsAreReplaced(t *testing.T) {
 func TestAVectorOfPlainBcrypt(t *testing.T) {
 	// From the test vectors of the original C implementation.
 	const h = "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"
-	if ok, rehash := Verify(h, secret.FromString("U*U")); !ok || !rehash {
+	if ok, rehash := cheap.Verify(h, secret.FromString("U*U")); !ok || !rehash {
 		t.Errorf("ok %v, rehash %v", ok, rehash)
 	}
 }
 
 func TestBurningCostsWhatVerifyingCosts(t *testing.T) {
-	for cost = 4; cost <= 12; cost++ {
-		if got, err := bcrypt.Cost(unmatched()); err != nil || got != cost {
+	for cost := 4; cost <= 12; cost++ {
+		if got, err := bcrypt.Cost(Hasher{cost}.unmatched()); err != nil || got != cost {
 			t.Errorf("burns at cost %d, %v, while hashes cost %d", got, err, cost)
 		}
 	}
-	cost = bcrypt.MinCost
-	if err := bcrypt.CompareHashAndPassword(unmatched(), prehash(secret.FromString("x"))); !errors.Is(err, bcrypt.ErrMismatchedHashAndPassword) {
+	if err := bcrypt.CompareHashAndPassword(cheap.unmatched(), prehash(secret.FromString("x"))); !errors.Is(err, bcrypt.ErrMismatchedHashAndPassword) {
 		t.Errorf("burning ends in %v before the work is done", err)
 	}
-	Burn(secret.FromString("x"))
+	cheap.Burn(secret.FromString("x"))
 }
 
 func BenchmarkVerify(b *testing.B) {
-	cost = 12
-	defer func() { cost = bcrypt.MinCost }()
-	h := hash(b, "MySecretP@SS1")
+	usual := Hasher{Cost}
+	h, err := usual.Hash(secret.FromString("MySecretP@SS1"))
+	if err != nil {
+		b.Fatal(err)
+	}
 	for b.Loop() {
-		if ok, _ := Verify(h, secret.FromString("MySecretP@SS1")); !ok {
+		if ok, _ := usual.Verify(h, secret.FromString("MySecretP@SS1")); !ok {
 			b.Fatal("refused")
 		}
 	}
 }
 
 func BenchmarkBurn(b *testing.B) {
-	cost = 12
-	defer func() { cost = bcrypt.MinCost }()
 	for b.Loop() {
-		Burn(secret.FromString("MySecretP@SS1"))
+		Hasher{Cost}.Burn(secret.FromString("MySecretP@SS1"))
 	}
 }

@@ -193,6 +193,10 @@ func (p *parser) cidr(e *entity, a attribute, n *node) error {
 	if problem != "" {
 		return refuse(ErrStatement, a.at, advise(problem), problem)
 	}
+	if len(e.restricted) == MaxNetworks {
+		return refuse(ErrStatement, a.at, "Restrict to fewer and larger networks.",
+			fmt.Sprintf("The record is restricted to more than %d networks", MaxNetworks))
+	}
 	e.restricted = append(e.restricted, prefix)
 	return nil
 }

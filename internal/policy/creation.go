@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"slices"
 
 	"rekey/internal/ident"
@@ -34,13 +35,26 @@ func (p *planner) create(r *Resolved) error {
 		}
 	}
 	for _, permit := range r.Permits {
-		permit.each(func(resource, role Reference, privilege string) {
-			if x, holder := p.resource(resource), p.role(role); x != nil && holder != nil && p.g.Permission(x.ID, holder.ID, privilege) == nil {
-				p.tx.InsertPermission(row.Permission{Resource: x.ID, Role: holder.ID, Privilege: privilege, Policy: p.in.Policy})
-			}
-		})
+		if err := p.permit(permit); err != nil {
+			return err
+		}
 	}
 	return p.missingError()
+}
+
+func (p *planner) permit(permit Permit) (err error) {
+	permit.each(func(resource, role Reference, privilege string) {
+		x, holder := p.resource(resource), p.role(role)
+		switch {
+		case err != nil || x == nil || holder == nil || p.g.Permission(x.ID, holder.ID, privilege) != nil:
+		case p.g.Privileges(x, holder) >= MaxPrivileges:
+			err = refuse(ErrMeaning, permit.Position, "Use fewer kinds of privileges.",
+				fmt.Sprintf("'%s' would have more than %d privileges on '%s'", holder.ID, MaxPrivileges, x.ID))
+		default:
+			p.tx.InsertPermission(row.Permission{Resource: x.ID, Role: holder.ID, Privilege: privilege, Policy: p.in.Policy})
+		}
+	})
+	return err
 }
 
 func (p *planner) record(rec *Record) error {
@@ -60,6 +74,9 @@ func (p *planner) record(rec *Record) error {
 	x := p.own(rec.ID, owner)
 	for _, a := range rec.Annotations {
 		switch old := x.Annotation(a.Name); {
+		case old == nil && len(x.Annotations) >= MaxAnnotations:
+			return refuse(ErrMeaning, rec.Position, "Leave some of the annotations out.",
+				fmt.Sprintf("'%s' would have more than %d annotations", x.ID, MaxAnnotations))
 		case old == nil:
 			p.tx.InsertAnnotation(row.Annotation{Resource: x.ID, Name: a.Name, Value: a.Value, Policy: p.in.Policy})
 		case p.updates(old.Policy):

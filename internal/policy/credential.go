@@ -90,9 +90,13 @@ func (p *planner) networks(rec *Record, old []netip.Prefix) []netip.Prefix {
 	if p.in.Mode != Add {
 		return rec.RestrictedTo
 	}
-	all := slices.Clone(old)
+	all, known := slices.Clone(old), make(map[netip.Prefix]bool, len(old))
+	for _, n := range old {
+		known[n] = true
+	}
 	for _, n := range rec.RestrictedTo {
-		if !slices.Contains(all, n) {
+		if !known[n] {
+			known[n] = true
 			all = append(all, n)
 		}
 	}

@@ -27,6 +27,13 @@ const (
 	// MaxLists is the size in bytes of all annotation values that were written as
 	// lists.
 	MaxLists = 16 << 20
+	// MaxNetworks is the number of networks that a document restricts one record to.
+	MaxNetworks = 1000
+	// MaxAnnotations is the number of annotations of one resource, and MaxPrivileges
+	// that of the privileges that one role has on it. Loads are not allowed to add to
+	// more: the graph finds these by going through them.
+	MaxAnnotations = 1000
+	MaxPrivileges  = 100
 	// MaxIdentifier is the size of a resolved identifier in bytes.
 	MaxIdentifier = 2 << 10
 	// MaxRows is the number of role-member and role-privilege-resource

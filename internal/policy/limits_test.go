@@ -49,6 +49,7 @@ func TestHostileDocuments(t *testing.T) {
 		{"many directives", repeat("%TAG !a! b\n", MaxDirectives+1), "The policy has more than 100 directives"},
 		{"a long tag", "- !" + repeat("a", 1<<20) + " b", "Unrecognized data type '!" + repeat("a", 59) + "...'"},
 		{"a long chain of owners", ownerChain(50000), ""},
+		{"many networks", "- !host\n  id: a\n  restricted_to: [" + repeat("10.0.0.1, ", MaxNetworks+1) + "]", "The record is restricted to more than 1000 networks"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := resolve(c.text, rootScope)

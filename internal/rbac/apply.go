@@ -302,13 +302,12 @@ func (g *Graph) applyToken(c row.Change, r row.HostFactoryToken) error {
 			return misfit(c, string(r.Factory))
 		}
 		node = &FactoryToken{HostFactoryToken: r, Factory: x}
-		x.Tokens = append(x.Tokens, node)
+		push(&x.Tokens, node, &node.factoryAt)
 		g.tokens[r.Digest] = node
 	case c.Op == row.Update && node != nil && r.Factory == node.Factory.ID:
 		node.HostFactoryToken = r // sealed anew
 	case c.Op == row.Delete && node != nil:
-		x := node.Factory
-		x.Tokens = slices.DeleteFunc(x.Tokens, func(t *FactoryToken) bool { return t == node })
+		drop(&node.Factory.Tokens, node.factoryAt, func(t *FactoryToken) *int32 { return &t.factoryAt })
 		delete(g.tokens, r.Digest)
 	default:
 		return misfit(c, string(r.Factory))

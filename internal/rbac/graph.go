@@ -62,8 +62,8 @@ type Resource struct {
 	Permissions []*Permission // unordered
 	Annotations []*Annotation // by name
 	Secrets     []SecretVersion
-	Loads       []int // kept policy versions, oldest first
-	Tokens      []*FactoryToken
+	Loads       []int              // kept policy versions, oldest first
+	Tokens      []*FactoryToken    // unordered
 	Switch      *row.Authenticator // nil: nobody has enabled or disabled it
 	Serial      uint64             // distinguishes a resource from an earlier one of the same id
 
@@ -124,6 +124,8 @@ func (a *Annotation) Row() row.Annotation {
 type FactoryToken struct {
 	row.HostFactoryToken
 	Factory *Resource
+
+	factoryAt int32
 }
 
 // declared has the rows that one policy declared.
@@ -197,6 +199,21 @@ func (g *Graph) Permission(resource, role ident.ID, privilege string) *Permissio
 		}
 	}
 	return nil
+}
+
+// Privileges counts what a role may do with a resource by its own permissions.
+func (g *Graph) Privileges(x *Resource, r *Role) int {
+	edges := x.Permissions
+	if len(r.Permissions) < len(edges) {
+		edges = r.Permissions
+	}
+	n := 0
+	for _, e := range edges {
+		if e.Resource == x && e.Role == r {
+			n++
+		}
+	}
+	return n
 }
 
 // Annotation returns the annotation of a name, or nil.

@@ -130,8 +130,8 @@ func (g *Graph) flaws() []string {
 			check(a.Resource == x && x.Annotation(a.Name) == a, "%s is misplaced", what)
 			declare(a.Policy, at(declared(a.Policy).annotations, a.policyAt, a), what)
 		}
-		for _, t := range x.Tokens {
-			check(t.Factory == x && t.HostFactoryToken.Factory == id && g.tokens[t.Digest] == t, "token %x is misplaced", t.Digest)
+		for i, t := range x.Tokens {
+			check(t.Factory == x && int(t.factoryAt) == i && t.HostFactoryToken.Factory == id && g.tokens[t.Digest] == t, "token %x is misplaced", t.Digest)
 		}
 		check(slices.IsSortedFunc(x.Secrets, func(a, b SecretVersion) int { return a.Version - b.Version }), "versions of %s: %v", id, x.Secrets)
 		check(slices.IsSorted(x.Loads), "loads of %s: %v", id, x.Loads)

@@ -167,9 +167,12 @@ func (f netrcFile) with(login string, key secret.Bytes) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if m := parsed.FindMachine(f.machine); m == nil || m.IsDefault() {
+	switch m := parsed.FindMachine(f.machine); {
+	case m == nil:
 		parsed.NewMachine(f.machine, login, key.RevealString(), "")
-	} else {
+	case m.IsDefault(): // the new entry goes before it, and the library forgets to end the line
+		parsed.NewMachine(f.machine, login, key.RevealString()+"\n", "")
+	default:
 		m.UpdateLogin(login)
 		m.UpdatePassword(key.RevealString())
 	}

@@ -15,15 +15,25 @@ import (
 )
 
 // LogIn proves a login by an API key, or by a password, which it trades for the key.
-// It returns the key. It stores nothing.
+// It returns the key, which has bought an access token once, and stores nothing.
 func (s *Session) LogIn(login string, credential secret.Bytes, isKey bool) (secret.Bytes, error) {
 	s.Who = login
-	if isKey {
-		_, err := s.API.Authenticate(authn.LoginPair{Login: login, APIKey: credential.RevealString()})
-		return credential, s.refusedLogin(err, credential)
+	key := credential
+	if !isKey {
+		answer, err := s.API.Login(login, credential.RevealString())
+		if err != nil {
+			return secret.Bytes{}, s.refusedLogin(err, credential)
+		}
+		key = secret.New(answer)
 	}
-	key, err := s.API.Login(login, credential.RevealString())
-	return secret.New(key), s.refusedLogin(err, credential)
+	if s.API.GetConfig().AuthnType == "ldap" {
+		return key, nil // it buys tokens from another authenticator
+	}
+	token, err := s.API.Authenticate(authn.LoginPair{Login: login, APIKey: key.RevealString()})
+	if err == nil {
+		_, err = authn.NewToken(token)
+	}
+	return key, s.refusedLogin(err, credential)
 }
 
 // refusedLogin says what is wrong with a login. The server tells nobody whether it
@@ -42,6 +52,10 @@ func (s *Session) refusedLogin(err error, credential secret.Bytes) error {
 		e := fault.New(fault.Unavailable, "TLS: %s speaks TLS only", s.URL)
 		e.Advice = "run `rekey init -u " + strings.Replace(s.URL, "http://", "https://", 1) + "`"
 		return e
+	case status == 0 && strings.HasPrefix(s.Source, "environment CONJUR_AUTHN_TOKEN"):
+		e := fault.New(fault.Unauthenticated, "the access token cannot be used: %v", err)
+		e.Advice = "put what `rekey authenticate` prints there, or log in with a key"
+		return e
 	case status == http.StatusUnauthorized:
 		return s.wrongCredential(err, credential)
 	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed, status == 0:
@@ -57,11 +71,6 @@ func (s *Session) wrongURL(err error) error {
 }
 
 func (s *Session) wrongCredential(err error, credential secret.Bytes) error {
-	refused := s.wire.refused
-	if _, err := s.API.ServerVersionFromRoot(); err != nil && s.unreachable(err) == nil {
-		return s.wrongURL(err) // many servers answer 401 to what they do not know
-	}
-	s.wire.refused = refused
 	e := &fault.Error{Kind: fault.Unauthenticated, Cause: err}
 	e.Message = s.URL + " refuses the login '" + s.Who + "' of account '" + s.Account + "'"
 	if s.Source != "" {
@@ -72,6 +81,9 @@ func (s *Session) wrongCredential(err error, credential secret.Bytes) error {
 		e.Message += ": " + flaw
 		e.Advice = "copy the key again, all of it and nothing else"
 		return e
+	}
+	if _, err := s.API.ServerVersion(); err != nil {
+		return s.wrongURL(err) // many web servers answer 401 to what they do not know
 	}
 	e.Advice = "the account or the login does not exist, or the key or password is another one (rotated since?)"
 	switch {

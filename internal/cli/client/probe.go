@@ -18,7 +18,9 @@ func Probe(ctx context.Context, cfg conjurapi.Config, o Options) error {
 		if reached := s.unreachable(err); reached != nil {
 			return reached
 		}
-		return s.wrongURL(err)
+		if _, err := api.ServerVersion(); err != nil {
+			return s.wrongURL(err)
+		}
 	}
 	return nil
 }

@@ -1,0 +1,33 @@
+package cli_test
+
+import (
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+)
+
+func TestOneInterruptEndsAQuestion(t *testing.T) {
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer write.Close()
+	p := &process{cmd: exec.Command("rekey", "login"), exited: make(chan error, 1)}
+	p.cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "CONJURRC=", "CONJUR_APPLIANCE_URL=http://127.0.0.1:1", "CONJUR_ACCOUNT=demo")
+	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = read, &p.stdout, &p.stderr
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { p.exited <- p.cmd.Wait(); close(p.exited) }()
+
+	p.await(t, &p.stderr, "Login: ")
+	if err := p.cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	<-p.exited
+	if got := p.cmd.ProcessState.ExitCode(); got != 8 {
+		t.Errorf("exit status %d\n%s", got, p.stderr.String())
+	}
+	p.await(t, &p.stderr, "error: interrupted")
+}
