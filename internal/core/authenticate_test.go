@@ -202,3 +202,24 @@ func TestATokenIsWorthNothingOnceItsRoleIsGone(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// What strangers claim to be is recorded as far as it could be anybody's name.
+func TestRecordsOfStrangersAreBounded(t *testing.T) {
+	w := newWorld(t)
+	for _, c := range []struct{ name, account, login string }{
+		{"a long login", "acme", strings.Repeat("\x01", 100_000)},
+		{"a long account", strings.Repeat("a", 100_000), "alice"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w.audit.take()
+			_, err := w.AuthenticateKey(ctx, here, c.account, c.login, w.adminKey)
+			_, basic := w.Basic(ctx, here, c.account, "host/"+c.login, w.adminKey)
+			if status(err) != 401 || status(basic) != 401 {
+				t.Errorf("got %.100s and %.100s", err, basic)
+			}
+			if n := len(w.audit.take()); n == 0 || n > 100_000 {
+				t.Errorf("the records have %d bytes", n)
+			}
+		})
+	}
+}

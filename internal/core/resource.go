@@ -80,7 +80,7 @@ func (c *Core) list(caller Caller, q ResourceQuery, visit func(viewer *rbac.Role
 		if err != nil {
 			return err
 		}
-		if query.Owner = c.graph.Role(id); query.Owner == nil {
+		if query.Owner = c.graph.Role(id); query.Owner == nil || c.walled(caller, id) {
 			return notFound(id)
 		}
 	}

@@ -41,6 +41,17 @@ func (c *Core) visibleRole(caller Caller, id ident.ID) (*rbac.Role, error) {
 	return x.Role, nil
 }
 
+// walled tells of a role in another account than the caller's that the caller does not
+// see: whether it exists is for its own account to know. The caller of this holds the
+// graph.
+func (c *Core) walled(caller Caller, id ident.ID) bool {
+	if id.Account() == caller.Role.Account() {
+		return false
+	}
+	_, err := c.visibleRole(caller, id)
+	return err != nil
+}
+
 // Role shows a role with its direct members.
 func (c *Core) Role(_ context.Context, caller Caller, id ident.ID) (RoleView, error) {
 	c.mu.RLock()
@@ -201,7 +212,7 @@ func (c *Core) RoleGraph(_ context.Context, caller Caller, id ident.ID) ([]Edge,
 // the role belongs to. Granting what is granted already changes nothing.
 func (c *Core) AddMember(ctx context.Context, caller Caller, role, member ident.ID) error {
 	return c.changeMember(ctx, caller, "create", role, func(r *rbac.Role, tx *rbac.Tx) error {
-		if c.graph.Role(member) == nil {
+		if c.graph.Role(member) == nil || c.walled(caller, member) {
 			return notFound(member)
 		}
 		if c.graph.Membership(role, member, false) == nil {

@@ -47,6 +47,7 @@ func Open(ctx context.Context, cfg config.Config, auditOut io.Writer, log *slog.
 	if err != nil {
 		return nil, errors.Join(err, records.Close())
 	}
+	warnOfWriters(&cfg, log)
 	useCases, err := core.Open(ctx, core.Options{
 		Store: rows, Audit: records, RootKey: root, Config: coreConfig(&cfg),
 		Now: time.Now, Rand: rand.Reader, Log: log,
