@@ -88,6 +88,7 @@ func (b *Backend) Server() *Server {
 			TrustedProxies: b.cfg.TrustedProxies, ListLimit: b.cfg.ListLimitMax, NoHostFactories: !b.cfg.HostFactories, Log: b.log,
 		}),
 		Admin:  admin.Handler(b.Core),
+		Rotate: b.rotate(),
 		Reopen: b.audit.Reopen,
 		Log:    b.log,
 	}
