@@ -25,6 +25,10 @@ const longestTTL = 5 * time.Hour
 // once: guessing must not take all cores from everybody else.
 var passwordChecks = max(1, runtime.NumCPU()/2)
 
+// passwordQueue is how many may wait for their turn: a guesser's crowd must not make
+// everybody wait for minutes.
+const passwordQueue = 64
+
 // AuthenticateKey issues an access token, as JSON, to a role that shows its API key
 // from a network where it may be. A staged key becomes the role's key before the token
 // is issued. All refusals are the same Unauthenticated, but for a key that is right and
@@ -183,6 +187,11 @@ func (c *Core) checkBasic(ctx context.Context, caller *Caller, proof secret.Byte
 // checkPassword compares a password with a sealed hash; nil is nobody's. It returns
 // the sealed hash that is stored for the password now.
 func (c *Core) checkPassword(ctx context.Context, hash *row.Password, proof secret.Bytes) ([]byte, error) {
+	if c.queued.Add(1) > passwordQueue {
+		c.queued.Add(-1)
+		return nil, fault.New(fault.Unavailable, "too many passwords wait to be checked, try again later")
+	}
+	defer c.queued.Add(-1)
 	select {
 	case c.bcrypt <- struct{}{}:
 		defer func() { <-c.bcrypt }()

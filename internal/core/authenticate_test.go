@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"rekey/internal/core"
 	"rekey/internal/ident"
@@ -221,5 +222,35 @@ func TestRecordsOfStrangersAreBounded(t *testing.T) {
 				t.Errorf("the records have %d bytes", n)
 			}
 		})
+	}
+}
+
+func TestATokenIsNotForALaterRoleOfTheSameName(t *testing.T) {
+	w := newWorld(t)
+	old := w.as("alice", w.load(core.Add, "root", "- !user alice")["acme:user:alice"])
+	w.load(core.Modify, "root", "- !delete {record: !user alice}")
+	w.now = w.now.Add(2 * time.Second)
+	fresh := w.as("alice", w.load(core.Add, "root", "- !user alice")["acme:user:alice"])
+	if err := w.WhoAmI(ctx, old); status(err) != 401 {
+		t.Errorf("the token of the role before: %v", err)
+	}
+	must(t, w.WhoAmI(ctx, fresh))
+}
+
+func TestACrowdOfPasswordGuessersIsTurnedAway(t *testing.T) {
+	w := newWorld(t, func(c *core.Config) { c.PasswordCost = 10 })
+	refusals := make(chan int, 200)
+	for range cap(refusals) {
+		go func() {
+			_, err := w.Basic(ctx, here, "acme", "nobody", secret.FromString("Wrong-Horse-11!"))
+			refusals <- status(err)
+		}()
+	}
+	seen := map[int]int{}
+	for range cap(refusals) {
+		seen[<-refusals]++
+	}
+	if seen[401] == 0 || seen[503] == 0 || seen[401]+seen[503] != cap(refusals) {
+		t.Errorf("answers: %v", seen)
 	}
 }

@@ -98,6 +98,7 @@ type Core struct {
 	verifier  *token.Verifier
 	signers   atomic.Pointer[map[string]*token.Key] // by account
 	parsing   chan struct{}                         // bounds the policies that are parsed at once
+	queued    atomic.Int64                          // password checks that run or wait
 	bcrypt    chan struct{}                         // bounds the cores that password checks may take
 	uses      *uses
 	reminded  reminded
