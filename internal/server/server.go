@@ -138,8 +138,11 @@ func (s *Server) Serve(ctx context.Context) error {
 	listener := s.public
 	group, ctx := errgroup.WithContext(ctx)
 	if s.certificate != nil {
+		// HTTP/2 is not offered: its server resets a stream whose body was not read
+		// to the end, as when an unknown path refuses a POST, and clients lose the
+		// answer with it. HTTP/1.1 closes the connection after the answer instead.
 		listener = tls.NewListener(s.public, &tls.Config{
-			MinVersion: tls.VersionTLS12, GetCertificate: s.certificate.get, NextProtos: []string{"h2", "http/1.1"},
+			MinVersion: tls.VersionTLS12, GetCertificate: s.certificate.get, NextProtos: []string{"http/1.1"},
 		})
 		group.Go(func() error { s.certificate.watch(ctx, watchInterval, s.Log); return nil })
 	}
@@ -150,7 +153,11 @@ func (s *Server) Serve(ctx context.Context) error {
 		<-ctx.Done()
 		return s.drain(context.WithoutCancel(ctx), public, local)
 	})
-	return group.Wait()
+	err := group.Wait()
+	if err == nil {
+		s.Log.Info("stopped")
+	}
+	return err
 }
 
 func (s *Server) drain(ctx context.Context, servers ...*http.Server) error {

@@ -107,6 +107,9 @@ func TestServeAnswersOnBothDoorsAndStops(t *testing.T) {
 	if err := <-r.done; err != nil {
 		t.Errorf("Serve: %v", err)
 	}
+	if !strings.Contains(r.log.String(), "msg=stopped") {
+		t.Errorf("the log does not tell that it has stopped:\n%s", r.log)
+	}
 	if _, err := os.Stat(socket); !os.IsNotExist(err) {
 		t.Errorf("the socket is still there: %v", err)
 	}
@@ -231,6 +234,30 @@ func TestTheSelfSignedCertificateIsKeptAndTrusted(t *testing.T) {
 	again := newServer(t, func(s *server.Server) { selfSigned(s); s.Config.DataDir = r.Config.DataDir }).start(t)
 	if again.Fingerprint() != fingerprint {
 		t.Error("the second start made another certificate")
+	}
+}
+
+// TestARefusedBodyIsAnswered: who sends what is not read still gets the answer. It
+// takes HTTP/1.1 for that, also for clients that would rather speak HTTP/2.
+func TestARefusedBodyIsAnswered(t *testing.T) {
+	r := newServer(t, func(s *server.Server) {
+		s.Config.TLSSelfSigned = true
+		s.Handler = http.NotFoundHandler()
+	}).start(t)
+	client := trusting(t, filepath.Join(r.Config.DataDir, "tls.crt"))
+	transport := client.Transport.(*http.Transport)
+	transport.ForceAttemptHTTP2, transport.DisableKeepAlives = true, false
+	defer transport.CloseIdleConnections()
+	for range 50 {
+		response, err := client.Post(r.URL()+"/nowhere", "text/plain", strings.NewReader(strings.Repeat("x", 1000)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = io.ReadAll(response.Body)
+		response.Body.Close()
+		if err != nil || response.StatusCode != http.StatusNotFound || response.ProtoMajor != 1 {
+			t.Fatalf("%s %s, %v", response.Proto, response.Status, err)
+		}
 	}
 }
 
