@@ -11,14 +11,14 @@ import (
 )
 
 func accountCommand() *cobra.Command {
-	account := &cobra.Command{Use: "account", Short: "Create, delete and list accounts", Args: cobra.NoArgs}
+	account := &cobra.Command{Use: "account", Short: "Create, delete and list accounts"}
 
 	var fromStdin bool
 	create := newLocal(&cobra.Command{
 		Use: "create NAME", Short: "Create an account, its signing key and its admin",
 		Long: "Creates an account with a signing key and a user admin. The last line on standard output has\n" +
 			"the admin's API key, unless a password was given.",
-		Args: cobra.ExactArgs(1),
+		Args: exactly(1),
 	}, true, func(cmd *cobra.Command, local *admin.Client, args []string) error {
 		var password *string
 		if fromStdin {
@@ -39,7 +39,7 @@ func accountCommand() *cobra.Command {
 	create.Flags().BoolVar(&fromStdin, "password-from-stdin", false, "read the admin's password from standard input")
 
 	remove := newLocal(&cobra.Command{
-		Use: "delete NAME", Short: "Delete an account and everything in it", Args: cobra.ExactArgs(1),
+		Use: "delete NAME", Short: "Delete an account and everything in it", Args: exactly(1),
 	}, false, func(cmd *cobra.Command, local *admin.Client, args []string) error {
 		if err := local.DeleteAccount(cmd.Context(), args[0]); err != nil {
 			return err
@@ -49,7 +49,7 @@ func accountCommand() *cobra.Command {
 	})
 
 	list := newLocal(&cobra.Command{
-		Use: "list", Short: "List the accounts, one a line", Args: cobra.NoArgs,
+		Use: "list", Short: "List the accounts, one a line", Args: noArguments,
 	}, false, func(cmd *cobra.Command, local *admin.Client, _ []string) error {
 		names, err := local.ListAccounts(cmd.Context())
 		for _, name := range names {
@@ -73,12 +73,12 @@ func printAccount(w io.Writer, created admin.Account) {
 }
 
 func signingKeyCommand() *cobra.Command {
-	key := &cobra.Command{Use: "signing-key", Short: "Rotate the key that signs access tokens", Args: cobra.NoArgs}
+	key := &cobra.Command{Use: "signing-key", Short: "Rotate the key that signs access tokens"}
 	key.AddCommand(newLocal(&cobra.Command{
 		Use: "rotate ACCOUNT", Short: "Give an account a new signing key",
 		Long: "Gives an account a new signing key and prints its id. Tokens that the previous key has signed stay\n" +
 			"good until they expire.",
-		Args: cobra.ExactArgs(1),
+		Args: exactly(1),
 	}, false, func(cmd *cobra.Command, local *admin.Client, args []string) error {
 		id, err := local.RotateSigningKey(cmd.Context(), args[0])
 		if err != nil {
@@ -95,9 +95,6 @@ func passwordFromStdin(cmd *cobra.Command) (string, error) {
 	if isTerminal(cmd.InOrStdin()) {
 		return "", fault.New(fault.Invalid, "standard input is a terminal: pipe the password in, as in `rekey ... --password-from-stdin < FILE`")
 	}
-	text, err := io.ReadAll(cmd.InOrStdin())
-	if err != nil {
-		return "", fault.Wrap(err, "reading the password")
-	}
-	return trimNewline(string(text)), nil
+	text, err := readAll(cmd)
+	return trimNewline(text), err
 }

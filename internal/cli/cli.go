@@ -42,6 +42,7 @@ func Main() int {
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	root := command()
+	refuseTypos(root)
 	started := false
 	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
 	cmd, err := root.ExecuteContextC(ctx)
@@ -49,7 +50,7 @@ func Main() int {
 	case err == nil:
 		return exitOK
 	case !started:
-		fmt.Fprintf(os.Stderr, "error: %v: see `%s --help`\n", err, cmd.CommandPath())
+		fmt.Fprintf(os.Stderr, "error: %v; see `%s --help`\n", err, cmd.CommandPath())
 		return exitUsage
 	case errors.As(err, new(answeredNo)):
 		return exitFailed
@@ -63,8 +64,10 @@ func command() *cobra.Command {
 		Use:           "rekey",
 		Short:         "A secrets manager whose trade is rotation",
 		Long:          "rekey keeps secrets, hands them to those who may have them, and rotates keys.\n\nTo see it work: rekey quickstart",
+		Version:       versionLine(),
 		SilenceErrors: true, SilenceUsage: true,
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddGroup(&cobra.Group{ID: "work", Title: "Work with a server:"}, &cobra.Group{ID: "run", Title: "Run a server:"})
 	add := func(group string, commands ...*cobra.Command) {
 		for _, c := range commands {

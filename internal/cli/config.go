@@ -14,10 +14,10 @@ import (
 )
 
 func configCommand() *cobra.Command {
-	group := &cobra.Command{Use: "config", Short: "Check and explain the configuration", Args: cobra.NoArgs}
+	group := &cobra.Command{Use: "config", Short: "Check and explain the configuration"}
 
 	check := &cobra.Command{
-		Use: "check", Short: "Tell everything that is wrong with the configuration", Args: cobra.NoArgs,
+		Use: "check", Short: "Tell everything that is wrong with the configuration", Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			loaded, err := config.Load(sources(cmd))
 			if err != nil {
@@ -32,7 +32,7 @@ func configCommand() *cobra.Command {
 
 	var output string
 	show := &cobra.Command{
-		Use: "show", Short: "Show each setting with its value and where that comes from", Args: cobra.NoArgs,
+		Use: "show", Short: "Show each setting with its value and where that comes from", Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			loaded, err := config.Load(sources(cmd))
 			if err != nil {

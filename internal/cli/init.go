@@ -33,7 +33,7 @@ func initCommand() *cobra.Command {
 			"stored and nothing else is trusted from then on. If the server sends the certificate of its authority,\n" +
 			"that one is stored, so that the server's own can be renewed. In a script, give the fingerprint with --pin.",
 		Example: "  rekey init -u https://rekey.example.com -a demo\n  rekey init -u https://rekey.example.com -a demo --pin \"$FINGERPRINT\"",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.cfg.Environment = conjurapi.EnvironmentOSS
 			if len(args) == 1 {

@@ -22,6 +22,8 @@ var changes = map[string]struct{ short, long string }{
 	"replace": {"Replace a policy", "Makes the policy of a branch what the file has: whatever else was in it is removed."},
 }
 
+var errNoBranchFile = errors.New("give the branch with -b and the file with -f, - for standard input")
+
 // changeFlags are the flags of all three.
 type changeFlags struct {
 	branch, file, keysTo    string
@@ -43,9 +45,9 @@ func policyChangeCommand(mode string) *cobra.Command {
 				f.branch, f.file, args = args[0], args[1], nil
 			}
 			if f.branch == "" || f.file == "" {
-				return errors.New("give the branch with -b and the file with -f, - for standard input")
+				return errNoBranchFile
 			}
-			return cobra.NoArgs(cmd, args)
+			return noArguments(cmd, args)
 		},
 	}
 	f.add(cmd)
@@ -174,9 +176,9 @@ func policyDiffCommand() *cobra.Command {
 				return fmt.Errorf("'%s' is none of replace, update, load", mode)
 			}
 			if f.branch == "" || f.file == "" {
-				return errors.New("give the branch with -b and the file with -f, - for standard input")
+				return errNoBranchFile
 			}
-			return cobra.NoArgs(cmd, args)
+			return noArguments(cmd, args)
 		},
 	}
 	f.add(cmd)
@@ -208,7 +210,7 @@ func policyFetchCommand() *cobra.Command {
 			if form != "yaml" && form != "json" {
 				return fmt.Errorf("'%s' is none of yaml, json", form)
 			}
-			return cobra.NoArgs(cmd, args)
+			return noArguments(cmd, args)
 		},
 	}
 	flags := cmd.Flags()

@@ -34,7 +34,7 @@ func quickstartCommand() *cobra.Command {
 		Long: "Makes a data directory with a root key, an account, a sample policy and a secret, serves it until\n" +
 			"Ctrl-C, and prints what to try. Started again, it goes on with the same directory. Unless told\n" +
 			"otherwise it uses a directory of its own beside the server's.",
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := quickstartConfig(cmd)
 			if err != nil {

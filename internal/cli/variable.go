@@ -18,11 +18,11 @@ import (
 )
 
 func variableCommand() *cobra.Command {
-	group := &cobra.Command{Use: "variable", Short: "Read and write secrets", Args: cobra.NoArgs}
+	group := &cobra.Command{Use: "variable", Short: "Read and write secrets"}
 	get := variableGetCommand()
 	older := variableGetCommand()
 	older.Use, older.Hidden = "value ID", true
-	values := &cobra.Command{Use: "values", Short: "An older spelling of set", Args: cobra.NoArgs, Hidden: true}
+	values := &cobra.Command{Use: "values", Short: "An older spelling of set", Hidden: true}
 	add := variableSetCommand()
 	add.Use = "add ID [VALUE]"
 	values.AddCommand(add)
@@ -150,7 +150,7 @@ func variableSetCommand() *cobra.Command {
 			}
 			return nil
 		}
-		return cobra.NoArgs(cmd, args)
+		return noArguments(cmd, args)
 	}
 	newRemote(cmd, func(cmd *cobra.Command, s *client.Session, _ []string) error {
 		variable, err := s.ID(id, "variable")
@@ -186,7 +186,7 @@ func variableHistoryCommand() *cobra.Command {
 		Use: "history ID", Short: "List the versions that a variable has",
 		Long:    "Lists the versions of a variable that can still be read, with the times when they expire.",
 		Example: "  rekey variable history shop/db/password -o table",
-		Args:    cobra.ExactArgs(1),
+		Args:    exactly(1),
 	}
 	form := formatFlag(cmd.Flags())
 	return newRemote(cmd, func(cmd *cobra.Command, s *client.Session, args []string) error {

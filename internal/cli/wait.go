@@ -14,7 +14,7 @@ import (
 func waitCommand() *cobra.Command {
 	var port, retries uint
 	wait := &cobra.Command{
-		Use: "wait", Short: "Wait until the server on this machine answers", Args: cobra.NoArgs,
+		Use: "wait", Short: "Wait until the server on this machine answers", Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			out := cmd.OutOrStdout()
 			fmt.Fprint(out, "Waiting for rekey to be ready...")
