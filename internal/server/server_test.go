@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"log/slog"
@@ -258,6 +259,42 @@ func TestARefusedBodyIsAnswered(t *testing.T) {
 		if err != nil || response.StatusCode != http.StatusNotFound || response.ProtoMajor != 1 {
 			t.Fatalf("%s %s, %v", response.Proto, response.Status, err)
 		}
+	}
+}
+
+func TestTheSelfSignedCertificateIsForTheNamesThatAreAskedFor(t *testing.T) {
+	dir := t.TempDir()
+	named := func(names ...string) func(*server.Server) {
+		return func(s *server.Server) {
+			s.Config.DataDir, s.Config.TLSSelfSigned, s.Config.TLSNames = dir, true, names
+		}
+	}
+	r := newServer(t, named("rekey.example.com", "*.example.org", "192.0.2.7")).start(t)
+	text, err := os.ReadFile(filepath.Join(dir, "tls.crt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(text)
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"localhost", "127.0.0.1", "rekey.example.com", "a.example.org", "192.0.2.7"} {
+		if err := cert.VerifyHostname(name); err != nil {
+			t.Error(err)
+		}
+	}
+	r.stop()
+	if err := <-r.done; err != nil {
+		t.Fatal(err)
+	}
+	again := newServer(t, named("*.example.org")).start(t)
+	again.stop()
+	if err := <-again.done; err != nil {
+		t.Fatal(err)
+	}
+	if err := newServer(t, named("rekey.example.net")).Listen(); err == nil || !strings.Contains(err.Error(), "is not for rekey.example.net") {
+		t.Errorf("with a name that the certificate lacks: %v", err)
 	}
 }
 
