@@ -16,8 +16,8 @@ func accountCommand() *cobra.Command {
 	var fromStdin bool
 	create := newLocal(&cobra.Command{
 		Use: "create NAME", Short: "Create an account, its signing key and its admin",
-		Long: "Creates an account with a signing key and a user admin. The last line on standard output has\n" +
-			"the admin's API key, unless a password was given.",
+		Long: "Creates an account with a signing key and a user admin. Prints the public half of the signing key as PEM,\n" +
+			"and in the last line the admin's API key, unless a password was given.",
 		Args: exactly(1),
 	}, true, func(cmd *cobra.Command, local *admin.Client, args []string) error {
 		var password *string
@@ -38,15 +38,24 @@ func accountCommand() *cobra.Command {
 	})
 	create.Flags().BoolVar(&fromStdin, "password-from-stdin", false, "read the admin's password from standard input")
 
+	var yes bool
 	remove := newLocal(&cobra.Command{
-		Use: "delete NAME", Short: "Delete an account and everything in it", Args: exactly(1),
+		Use: "delete NAME", Short: "Delete an account and everything in it",
+		Long: "Deletes an account and everything in it. On a terminal it tells what is going to be destroyed, and asks;\n" +
+			"where nobody can be asked, as in a script, it goes on.",
+		Args: exactly(1),
 	}, false, func(cmd *cobra.Command, local *admin.Client, args []string) error {
+		if err := agreeToDelete(cmd, local, args[0], yes); err != nil {
+			return err
+		}
 		if err := local.DeleteAccount(cmd.Context(), args[0]); err != nil {
 			return err
 		}
 		fmt.Fprintf(cmd.ErrOrStderr(), "Deleted account '%s'\n", args[0])
 		return nil
 	})
+
+	remove.Flags().BoolVar(&yes, "yes", false, "do not ask")
 
 	list := newLocal(&cobra.Command{
 		Use: "list", Short: "List the accounts, one a line", Args: noArguments,
@@ -60,6 +69,25 @@ func accountCommand() *cobra.Command {
 
 	account.AddCommand(create, remove, list)
 	return account
+}
+
+// agreeToDelete asks on a terminal before an account is deleted.
+func agreeToDelete(cmd *cobra.Command, local *admin.Client, name string, yes bool) error {
+	if yes || !isTerminal(cmd.InOrStdin()) {
+		return nil
+	}
+	weight, err := local.WeighAccount(cmd.Context(), name)
+	if err != nil {
+		return err
+	}
+	agreed, err := agrees(cmd, cmd.ErrOrStderr(), fmt.Sprintf("This destroys the account '%s' for good: %s, and the values of %s. Destroy it?",
+		name, plural(weight.Roles, "role"), plural(weight.Values, "variable")), "say --yes")
+	if err == nil && !agreed {
+		e := fault.New(fault.Invalid, "the account '%s' was not deleted", name)
+		e.Advice = "answer yes, or say --yes"
+		return e
+	}
+	return err
 }
 
 // printAccount writes the lines that scripts read the key from.
