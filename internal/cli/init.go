@@ -53,7 +53,7 @@ func initCommand() *cobra.Command {
 	flags.StringVarP(&f.cfg.SSLCertPath, "ca-cert", "c", "", "file with the certificate to trust, instead of asking the server")
 	flags.StringVarP(&f.file, "file", "f", "", "file to write the configuration to (default ~/.conjurrc) [CONJURRC]")
 	flags.StringVar(&f.certFile, "cert-file", "", "file to write the certificate to (default ~/conjur-server.pem)")
-	flags.StringVarP(&f.cfg.AuthnType, "authn-type", "t", "", "how to log in: authn, ldap, oidc, jwt, iam, azure, gcp, cert")
+	flags.StringVarP(&f.cfg.AuthnType, "authn-type", "t", "", "how to log in: authn (the one that a rekey server has); with servers that have them ldap, oidc, jwt, iam, azure, gcp, cert")
 	flags.StringVar(&f.cfg.ServiceID, "service-id", "", "service id of the authenticator")
 	flags.StringVar(&f.cfg.JWTFilePath, "jwt-file", "", "file with the token, for -t jwt")
 	flags.StringVar(&f.cfg.JWTHostID, "jwt-host-id", "", "host to log in as, for -t jwt")

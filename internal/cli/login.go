@@ -51,6 +51,15 @@ func loginCommand() *cobra.Command {
 			case password == "":
 				password, err = askSecret(cmd, "Password or API key of "+login+": ", otherSecrets)
 			}
+			if err == nil && password == "" {
+				what := "password or API key"
+				if keyStdin || strings.HasPrefix(login, "host/") {
+					what = "key"
+				}
+				e := fault.New(fault.Invalid, "the %s is empty", what)
+				e.Advice = "type it, or " + otherSecrets
+				err = e
+			}
 			if err != nil {
 				return err
 			}

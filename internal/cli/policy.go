@@ -106,7 +106,7 @@ func loadPolicy(cmd *cobra.Command, local *admin.Client, account, file string, y
 	if err := printJSON(cmd.OutOrStdout(), loaded); err != nil {
 		return err
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "Loaded policy in %.2f seconds\n", time.Since(began).Seconds())
+	fmt.Fprintf(cmd.ErrOrStderr(), "Loaded policy in %d ms\n", time.Since(began).Milliseconds())
 	return nil
 }
 

@@ -201,7 +201,9 @@ func policyFetchCommand() *cobra.Command {
 	var depth, limit uint
 	cmd := &cobra.Command{
 		Use: "fetch -b BRANCH", Short: "Print the policy that is in force",
-		Long:    "Prints the policy that would make what a branch now has, as YAML or JSON.",
+		Long: "Prints the policy that would make what a branch now has, as YAML or JSON. The text of root loads into root.\n" +
+			"That of another branch is wrapped in its !policy, so that it loads into the parent: what `fetch -b shop/web`\n" +
+			"prints loads with `-b shop`, and what `fetch -b shop` prints with `-b root`.",
 		Example: "  rekey policy fetch -b root > root.yml",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if branch == "" {
@@ -236,7 +238,9 @@ func policyFetchCommand() *cobra.Command {
 			text = indented.Bytes()
 		}
 		text = append(bytes.TrimRight(text, "\n"), '\n')
-		fmt.Fprintln(cmd.ErrOrStderr(), "warning: what '"+s.Who+"' may not see is left out: do not replace a policy by this without a look at `rekey policy diff`")
+		if s.Who != "admin" { // who owns everything
+			fmt.Fprintln(cmd.ErrOrStderr(), "warning: what '"+s.Who+"' may not see is left out: do not replace a policy by this without a look at `rekey policy diff`")
+		}
 		if file != "" {
 			return client.WriteFile(file, text)
 		}
