@@ -16,6 +16,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -94,8 +95,8 @@ func printError(w io.Writer, err error) {
 	text := err.Error()
 	var known *fault.Error
 	if errors.As(err, &known) {
-		if known.Line > 0 {
-			text = fmt.Sprintf("%s (line %d, column %d)", text, known.Line, known.Column)
+		if at := fmt.Sprintf("line %d, column %d", known.Line, known.Column); known.Line > 0 && !strings.Contains(text, at) {
+			text += " (" + at + ")"
 		}
 		if known.Advice != "" {
 			text += ": " + known.Advice

@@ -153,14 +153,14 @@ func (f *initFlags) trust(cmd *cobra.Command, server *url.URL) error {
 	}
 	if f.cfg.SSLCertPath != "" {
 		path, err := filepath.Abs(f.cfg.SSLCertPath)
-		if err == nil {
-			_, err = os.Stat(path)
-		}
 		if err != nil {
-			return &fault.Error{Kind: fault.Invalid, Message: err.Error(), Advice: "name the file with the certificate with -c FILE", Cause: err}
+			return fault.Wrap(err, "looking for %s", f.cfg.SSLCertPath)
 		}
 		f.cfg.SSLCertPath = path
-		return nil
+		if err := client.Verify(cmd.Context(), server, path); !f.forcing && fault.Is(err, fault.Invalid) {
+			return fault.Wrap(err, "nothing was written")
+		}
+		return nil // a server that cannot be asked now may be there later; the probe warns
 	}
 	cert, err := client.FetchCertificate(cmd.Context(), server)
 	if err != nil || cert == nil {

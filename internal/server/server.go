@@ -124,6 +124,11 @@ func (s *Server) Serve(ctx context.Context) error {
 		ready = append(ready, "certificate_sha256", s.certificate.fingerprint())
 	}
 	s.Log.Info("rekey is ready", ready...)
+	if s.certificate != nil {
+		if err := inForce(s.certificate.certFile, s.certificate.current.Load(), time.Now()); err != nil {
+			s.Log.Warn("clients are going to refuse the TLS certificate", "error", err)
+		}
+	}
 
 	errorLog := slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn)
 	public := &http.Server{
