@@ -27,6 +27,13 @@ if ! command -v go >/dev/null; then
 fi
 need curl curl # the tests run the lines that quickstart prints
 need git git
+# The servers whose passwords the tests rotate.
+PATH="$PATH:/usr/sbin:/sbin"
+need pg_createcluster postgresql
+need mariadbd mariadb-server
+need redis-server redis-server
+need slapd slapd
+need ldapwhoami ldap-utils
 case " $* " in
   *" -race "*) need gcc build-essential && export CGO_ENABLED=1 ;;
 esac

@@ -7,6 +7,7 @@ import (
 
 	"rekey/internal/cli/client"
 	"rekey/internal/fault"
+	"rekey/internal/secret"
 )
 
 func hostCommand() *cobra.Command {
@@ -23,15 +24,17 @@ func userCommand() *cobra.Command {
 
 func rotateCommand(kind string) *cobra.Command {
 	var id, output string
+	var how client.Rotation
 	cmd := &cobra.Command{
 		Use: "rotate-api-key [-i ID]", Aliases: []string{"rotate_api_key"}, Short: "Replace the API key of a " + kind,
-		Long: "Prints a new API key; the old one is dead at once. Without -i it is the key of whoever is logged in, and\n" +
-			"the new one is stored where the old one was: the place for it is made before the old one is given up.",
+		Long: "Prints a new API key; then the old one is dead. Without -i it is the key of whoever is logged in, and the\n" +
+			"new one is stored where the old one was. There is a place for it before the server is asked, and the old\n" +
+			"key goes on until the new one is stored: wherever this stops, a key that works is left.",
 		Example: "  rekey " + kind + " rotate-api-key -i " + map[string]string{"host": "shop/web-1", "user": "alice"}[kind] + " --out new.key",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if id == "" {
-				return rotateOwn(cmd, kind, output)
+				return rotateOwn(cmd, kind, how, output)
 			}
 			s, err := client.Open(cmd.Context(), remoteOptions(cmd))
 			if err != nil {
@@ -42,50 +45,46 @@ func rotateCommand(kind string) *cobra.Command {
 				return err
 			}
 			if role == s.Role() {
-				return rotateOwn(cmd, kind, output)
+				return rotateOwn(cmd, kind, how, output)
 			}
-			key, err := s.API.RotateAPIKey(string(role))
+			key, err := s.RotateKey(role, how)
 			if err != nil {
-				return s.Explain(err, client.Task{Do: "rotate the key of", On: string(role), Privilege: "update"})
+				return err
 			}
 			return handOut(cmd, key, output)
 		},
 	}
 	cmd.Flags().StringVarP(&id, "id", "i", "", "id of another "+kind)
 	cmd.Flags().StringVar(&output, "out", "", "write the key to a file for its user only, instead of printing it")
+	cmd.Flags().StringVar(&how.OldKey, "old-key", "", "how long the old key still logs in, as an ISO 8601 duration such as PT15M")
 	addRemoteFlags(cmd)
 	return cmd
 }
 
-func rotateOwn(cmd *cobra.Command, kind, output string) error {
-	key, where, err := client.RotateOwnKey(cmd.Context(), remoteOptions(cmd), kind)
-	if key.Len() == 0 {
-		return err
-	}
-	if err != nil {
-		fmt.Fprintln(cmd.ErrOrStderr(), "warning: the old key is dead, and the new one could not be stored: keep what is printed here")
-		fmt.Fprintln(cmd.OutOrStdout(), key.RevealString())
-		return err
-	}
-	if where == "" {
-		fmt.Fprintln(cmd.ErrOrStderr(), "warning: the old key is dead; put the new one where the old one came from, such as CONJUR_AUTHN_API_KEY")
-	} else {
-		fmt.Fprintln(cmd.ErrOrStderr(), "The new key is stored in "+where)
-	}
-	return handOut(cmd, key.Reveal(), output)
+func rotateOwn(cmd *cobra.Command, kind string, how client.Rotation, output string) error {
+	return client.RotateOwnKey(cmd.Context(), remoteOptions(cmd), kind, how, func(key secret.Bytes, where string) error {
+		if where == "" {
+			fmt.Fprintln(cmd.ErrOrStderr(), "warning: the new key is stored nowhere: put it where the old one came from, such as CONJUR_AUTHN_API_KEY")
+		} else {
+			fmt.Fprintln(cmd.ErrOrStderr(), "The new key is stored in "+where)
+		}
+		return handOut(cmd, key, output)
+	})
 }
 
 // handOut prints a key or writes it to a file. If that fails, it is printed after all.
-func handOut(cmd *cobra.Command, key []byte, output string) error {
-	if output == "" {
-		_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s\n", key)
-		return fault.Wrap(err, "writing the key")
+func handOut(cmd *cobra.Command, key secret.Bytes, output string) error {
+	line := key.RevealString() + "\n"
+	if output != "" {
+		err := client.WriteFile(output, []byte(line))
+		if err == nil {
+			return nil
+		}
+		fmt.Fprint(cmd.OutOrStdout(), line)
+		return err
 	}
-	err := client.WriteFile(output, append(key[:len(key):len(key)], '\n'))
-	if err != nil {
-		fmt.Fprintf(cmd.OutOrStdout(), "%s\n", key)
-	}
-	return err
+	_, err := fmt.Fprint(cmd.OutOrStdout(), line)
+	return fault.Wrap(err, "writing the key")
 }
 
 func changePasswordCommand() *cobra.Command {

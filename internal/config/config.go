@@ -39,6 +39,8 @@ type Config struct {
 	EffectiveDepth       int
 	EffectiveLimit       int
 	HostFactories        bool
+	Rotation             bool
+	RotationTargets      []string
 	SecretVersions       int
 	PolicyVersions       int
 	UsersInRootOnly      bool

@@ -145,6 +145,16 @@ func table() []*Setting {
 			field: func(c *Config) any { return &c.HostFactories },
 		},
 		{
+			Key: "rotation", ServerOnly: true, Env: []string{"REKEY_ROTATION"}, Flag: "rotation", Type: "true or false", Default: "true",
+			Doc:   "Whether this server rotates the values of variables that have rotation annotations.",
+			field: func(c *Config) any { return &c.Rotation },
+		},
+		{
+			Key: "rotation_targets", ServerOnly: true, Env: []string{"REKEY_ROTATION_TARGETS"}, Flag: "rotation-targets", Type: "names, addresses and CIDR blocks",
+			Doc:   "Where rotations may connect to: names (*.name for all below one), addresses and CIDR blocks, with or without a port. Empty allows everything that the server's network reaches.",
+			field: func(c *Config) any { return &c.RotationTargets },
+		},
+		{
 			Key: "users_in_root_policy_only", Env: []string{"REKEY_USERS_IN_ROOT_POLICY_ONLY", "CONJUR_USERS_IN_ROOT_POLICY_ONLY"}, Flag: "users-in-root-policy-only", Type: "true or false", Default: "false",
 			Doc:   "Refuse policies that create users anywhere but in the root policy.",
 			field: func(c *Config) any { return &c.UsersInRootOnly },

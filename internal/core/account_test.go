@@ -192,3 +192,23 @@ func TestMembers(t *testing.T) {
 		t.Errorf("members %+v, %v", members, err)
 	}
 }
+
+// Given two accounts, an administrator of one learns nothing of the other's roles by
+// naming them where roles need not be seen.
+func TestRolesOfOtherAccountsAreNotThere(t *testing.T) {
+	w := newWorld(t)
+	w.load(core.Add, "root", "- !policy {id: app, body: [!group g]}\n- !user alice")
+	_, err := w.CreateAccount(ctx, core.Operator(), "other", nil)
+	must(t, err)
+	for _, member := range []ident.ID{"other:user:admin", "other:user:none"} {
+		if err := w.AddMember(ctx, w.admin(), "acme:group:app/g", member); status(err) != 404 {
+			t.Errorf("%s as a member: %v", member, err)
+		}
+		if _, err := w.Resources(ctx, w.admin(), core.ResourceQuery{Account: "acme", Owner: string(member)}); status(err) != 404 {
+			t.Errorf("%s as an owner: %v", member, err)
+		}
+	}
+	must(t, w.AddMember(ctx, w.admin(), "acme:group:app/g", "acme:user:alice"))
+	_, err = w.Resources(ctx, w.admin(), core.ResourceQuery{Account: "acme", Owner: "user:alice"})
+	must(t, err)
+}

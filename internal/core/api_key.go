@@ -106,10 +106,8 @@ func (c *Core) keyTarget(caller Caller, account, role string) (ident.ID, error) 
 		if err != nil {
 			return "", err
 		}
-		if id != caller.Role {
-			if hidden, err := c.knowsRole(caller, id, role); err != nil {
-				return hidden, err
-			}
+		if !c.mayAskFor(caller, id) {
+			return "", noSuchRole(role, caller)
 		}
 		target = id
 	}
@@ -125,6 +123,11 @@ func (c *Core) keyTarget(caller Caller, account, role string) (ident.ID, error) 
 		return target, refused("Basic credentials rotate one's own key only: %s asked for %s", caller.Role, target)
 	}
 	_, x, err := c.visible(caller, target)
+	if fault.Is(err, fault.NotFound) {
+		hidden := noSuchRole(string(target), caller)
+		hidden.Log = "CONJ00125E it exists, but " + string(caller.Role) + " does not see it"
+		return target, hidden
+	}
 	if err != nil {
 		return target, err
 	}
@@ -145,18 +148,18 @@ func (c *Core) hasKey(id ident.ID) error {
 	return nil
 }
 
-// knowsRole refuses a role that the caller does not see as it does one that does not
-// exist; hidden is the one that exists, for the audit. The caller of this holds the graph.
-func (c *Core) knowsRole(caller Caller, id ident.ID, shown string) (hidden ident.ID, err error) {
-	missing := noSuchRole(shown, caller)
+// mayAskFor tells whether a role exists, as far as that is the caller's business: in
+// its own account clients know several answers for roles that exist; those of other
+// accounts exist only if the caller sees them. The caller of this holds the graph.
+func (c *Core) mayAskFor(caller Caller, id ident.ID) bool {
 	if c.graph.Role(id) == nil {
-		return "", missing
+		return false
 	}
-	if _, _, err = c.visible(caller, id); fault.Is(err, fault.NotFound) {
-		missing.Log = "CONJ00125E it exists, but " + string(caller.Role) + " does not see it"
-		err = missing
+	if caller.operator || id.Account() == caller.Role.Account() {
+		return true
 	}
-	return id, err
+	_, _, err := c.visible(caller, id)
+	return err == nil
 }
 
 func noSuchRole(shown string, caller Caller) *fault.Error {

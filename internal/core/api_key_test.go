@@ -75,8 +75,8 @@ func TestWhoMayRotateWhoseKey(t *testing.T) {
 		{"another by token with update", func() core.Caller { return token("alice") }, "host:h", 200, "", "acme:host:h"},
 		{"another by token of its owner", func() core.Caller { return token("admin") }, "user:alice", 200, "", "acme:user:alice"},
 		{"another by token with read", func() core.Caller { return token("bob") }, "host:h", 403, "", ""},
-		{"an invisible one by token", func() core.Caller { return token("alice") }, "host:other/hidden", 404, "CONJ00123E Resource 'host:other/hidden' requested by role 'acme:user:alice' not found", ""},
-		{"an invisible one by key", func() core.Caller { return key("alice") }, "host:other/hidden", 404, "CONJ00123E Resource 'host:other/hidden' requested by role 'acme:user:alice' not found", ""},
+		{"an invisible one by token", func() core.Caller { return token("alice") }, "host:other/hidden", 404, "CONJ00123E Resource 'acme:host:other/hidden' requested by role 'acme:user:alice' not found", ""},
+		{"an invisible one by key", func() core.Caller { return key("alice") }, "host:other/hidden", 401, "", ""},
 		{"one that does not exist", func() core.Caller { return token("alice") }, "host:none", 404, "CONJ00123E Resource 'host:none' requested by role 'acme:user:alice' not found", ""},
 		{"one that does not exist, by key", func() core.Caller { return key("alice") }, "host:none", 404, "CONJ00123E Resource 'host:none' requested by role 'acme:user:alice' not found", ""},
 		{"one of an account that does not exist", func() core.Caller { return token("alice") }, "none:user:alice", 404, "CONJ00123E Resource 'none:user:alice' requested by role 'acme:user:alice' not found", ""},
@@ -202,5 +202,26 @@ func TestOperatorsSeeKeys(t *testing.T) {
 	}
 	if _, err := w.RetrieveKey(ctx, w.admin(), "acme:user:alice"); status(err) != 403 {
 		t.Errorf("somebody else: %v", err)
+	}
+}
+
+func TestRolesOfOtherAccountsDoNotShow(t *testing.T) {
+	w := newWorld(t)
+	keys := w.load(core.Add, "root", "- !user alice")
+	if _, err := w.CreateAccount(ctx, core.Operator(), "other", nil); err != nil {
+		t.Fatal(err)
+	}
+	alice, err := w.Basic(ctx, here, "acme", "alice", keys["acme:user:alice"])
+	must(t, err)
+	for _, id := range []string{"other:user:admin", "other:user:nobody"} {
+		if _, err := w.RotateKey(ctx, alice, "acme", id); status(err) != 404 {
+			t.Errorf("rotating the key of %s: %v", id, err)
+		}
+		if err := w.ChangePassword(ctx, alice, "acme", id, secret.FromString("MySecretP@SS1")); status(err) != 404 {
+			t.Errorf("changing the password of %s: %v", id, err)
+		}
+	}
+	if _, err := w.RotateKey(ctx, alice, "acme", "user:admin"); status(err) != 401 {
+		t.Errorf("within the account: %v", err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"rekey/internal/apikey"
 	"rekey/internal/fault"
 	"rekey/internal/ident"
+	"rekey/internal/policy"
 	"rekey/internal/row"
 	"rekey/internal/secret"
 	"rekey/internal/store"
@@ -24,11 +25,16 @@ const longestTTL = 5 * time.Hour
 // once: guessing must not take all cores from everybody else.
 var passwordChecks = max(1, runtime.NumCPU()/2)
 
+// passwordQueue is how many may wait for their turn: a guesser's crowd must not make
+// everybody wait for minutes.
+const passwordQueue = 64
+
 // AuthenticateKey issues an access token, as JSON, to a role that shows its API key
 // from a network where it may be. A staged key becomes the role's key before the token
 // is issued. All refusals are the same Unauthenticated, but for a key that is right and
 // too old: that is said.
 func (c *Core) AuthenticateKey(ctx context.Context, o Origin, account, login string, key secret.Bytes) ([]byte, error) {
+	account, login = claimed(account), claimed(login)
 	id := ident.FromLogin(account, login)
 	digest := apikey.Digest(key)
 	c.mu.RLock()
@@ -72,6 +78,13 @@ func (c *Core) AuthenticateKey(ctx context.Context, o Origin, account, login str
 	}
 	return answer(c, issued, err, c.from(o, knownRole(id, known)).Authenticate(id, "authn", webservice(account), err))
 }
+
+// longestLogin is more than any account or login name has, the kind in front included.
+const longestLogin = policy.MaxIdentifier + 64
+
+// claimed is the part of a name that is looked up and recorded: what is cut is nobody's
+// name. Without a bound strangers could fill the disk of the audit.
+func claimed(name string) string { return name[:min(len(name), longestLogin)] }
 
 // issue signs an access token for a role.
 func (c *Core) issue(id ident.ID, account string) ([]byte, error) {
@@ -117,6 +130,7 @@ func within(networks []netip.Prefix, ip netip.Addr) bool {
 // Basic checks a login name with the role's password or an API key. A staged key becomes
 // the role's key.
 func (c *Core) Basic(ctx context.Context, o Origin, account, login string, proof secret.Bytes) (Caller, error) {
+	account, login = claimed(account), claimed(login)
 	id := ident.FromBasic(account, login)
 	caller := Caller{Origin: o, Role: id}
 	known, err := c.checkBasic(ctx, &caller, proof)
@@ -173,6 +187,11 @@ func (c *Core) checkBasic(ctx context.Context, caller *Caller, proof secret.Byte
 // checkPassword compares a password with a sealed hash; nil is nobody's. It returns
 // the sealed hash that is stored for the password now.
 func (c *Core) checkPassword(ctx context.Context, hash *row.Password, proof secret.Bytes) ([]byte, error) {
+	if c.queued.Add(1) > passwordQueue {
+		c.queued.Add(-1)
+		return nil, fault.New(fault.Unavailable, "too many passwords wait to be checked, try again later")
+	}
+	defer c.queued.Add(-1)
 	select {
 	case c.bcrypt <- struct{}{}:
 		defer func() { <-c.bcrypt }()

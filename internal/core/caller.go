@@ -94,7 +94,8 @@ func Operator() Caller {
 // role finds the caller's role in the graph, which the caller of this holds. A token
 // outlives its role by up to its lifetime; then it is worth nothing.
 func (c *Core) role(caller Caller) (*rbac.Role, error) {
-	if r := c.graph.Role(caller.Role); r != nil {
+	// A token that is older than the role was given to another one of the same name.
+	if r := c.graph.Role(caller.Role); r != nil && (caller.IssuedAt.IsZero() || !r.CreatedAt.Truncate(time.Second).After(caller.IssuedAt)) {
 		return r, nil
 	}
 	return nil, &fault.Error{Kind: fault.Unauthenticated, Message: "CONJ00007E '" + string(caller.Role) + "' not found"}

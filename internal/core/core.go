@@ -68,6 +68,8 @@ type Options struct {
 	Now     func() time.Time
 	Rand    io.Reader
 	Log     *slog.Logger
+	// Targets may be nil: then no value rotates, and annotations about it are not checked.
+	Targets *Targets
 }
 
 // Core is the one value behind all doors. It is safe for concurrent use.
@@ -88,11 +90,15 @@ type Core struct {
 	structure gate  // at most one planner of roles, resources and edges
 	rows      locks // at most one writer of a secret or a credential
 
+	targets *Targets
+	due     dueList // guarded by mu
+
 	values    *values
 	tokenKeys *token.Keys
 	verifier  *token.Verifier
 	signers   atomic.Pointer[map[string]*token.Key] // by account
 	parsing   chan struct{}                         // bounds the policies that are parsed at once
+	queued    atomic.Int64                          // password checks that run or wait
 	bcrypt    chan struct{}                         // bounds the cores that password checks may take
 	uses      *uses
 	reminded  reminded
@@ -113,6 +119,8 @@ func Open(ctx context.Context, o Options) (*Core, error) {
 	c := &Core{
 		store: o.Store, audit: o.Audit, config: o.Config, passwords: password.Hasher{Cost: o.Config.PasswordCost}, clock: o.Now, rand: o.Rand, log: o.Log,
 		graph:     rbac.New(),
+		targets:   o.Targets,
+		due:       newDueList(),
 		structure: newGate(),
 		values:    values,
 		parsing:   make(chan struct{}, parses),
@@ -131,6 +139,7 @@ func Open(ctx context.Context, o Options) (*Core, error) {
 	if err := c.refreshSigners(); err != nil {
 		return nil, err
 	}
+	c.RescheduleRotations()
 	c.background.Go(c.buildSearch)
 	c.background.Go(c.writeUses)
 	return c, nil
@@ -151,7 +160,7 @@ func (c *Core) now() time.Time { return c.clock().UTC().Truncate(time.Millisecon
 func (c *Core) apply(sets []*row.Set) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	signing := false
+	signing, now := false, c.now()
 	for _, set := range sets {
 		if err := c.graph.Apply(set); err != nil {
 			// Answers from this graph would no longer be what is durable.
@@ -163,6 +172,7 @@ func (c *Core) apply(sets []*row.Set) {
 				signing = true
 			}
 		}
+		c.scheduleSet(set, now)
 	}
 	if signing {
 		if err := c.refreshSigners(); err != nil {

@@ -34,6 +34,7 @@ type world struct {
 	commit   func(stored func() ([]error, error)) ([]error, error) // stands around the next commit, once
 	between  func()                                                // called once, before the store is asked for a sealed value or key
 	root     *seal.Root
+	log      slog.Handler
 	now      time.Time
 	store    store.Store
 	close    func()
@@ -69,7 +70,7 @@ func newWorld(t *testing.T, configure ...func(*core.Config)) *world {
 	must(t, err)
 	root, err := seal.ParseRoot("TEST_KEY", text)
 	must(t, err)
-	w := &world{t: t, audit: &trail{}, dir: t.TempDir(), config: core.Default(), root: root, now: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)}
+	w := &world{t: t, audit: &trail{}, dir: t.TempDir(), config: core.Default(), root: root, log: slog.NewTextHandler(io.Discard, nil), now: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)}
 	w.config.PasswordCost = 4 // bcrypt's least: its slowness is not what is tried here
 	for _, set := range configure {
 		set(&w.config)
@@ -88,7 +89,7 @@ func (w *world) open() {
 	must(w.t, err)
 	w.Core, err = core.Open(ctx, core.Options{
 		Store: &interrupted{st, w}, Audit: audit.To(w.audit), RootKey: w.root, Config: w.config,
-		Now: func() time.Time { return w.now }, Rand: rand.Reader, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Now: func() time.Time { return w.now }, Rand: rand.Reader, Log: slog.New(w.log),
 	})
 	must(w.t, err)
 	opened := w.Core

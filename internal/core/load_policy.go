@@ -191,9 +191,14 @@ func (c *Core) attempt(caller Caller, id ident.ID, mode policy.Mode, document *p
 	l.loads = slices.Clone(x.Loads)
 	tx := c.graph.Begin()
 	defer tx.Rollback()
+	var check func(map[string]string) []policy.Problem
+	if c.targets != nil {
+		check = c.checkRotation
+	}
 	l.planned, err = l.resolved.Plan(c.graph, tx, policy.Load{
 		Mode: mode, Policy: id, Now: l.now,
 		APIKeyDefault: c.config.APIKeyDefault, UsersInRootOnly: c.config.UsersInRootOnly,
+		Check: check,
 	})
 	if err != nil {
 		return nil, err

@@ -24,13 +24,13 @@ func (c *Core) changePassword(ctx context.Context, caller Caller, account, role 
 		if err != nil {
 			return err
 		}
-		if id != caller.Role {
-			c.mu.RLock()
-			_, err := c.knowsRole(caller, id, role)
-			c.mu.RUnlock()
-			if err != nil {
-				return err
-			}
+		c.mu.RLock()
+		exists := c.mayAskFor(caller, id)
+		c.mu.RUnlock()
+		switch {
+		case !exists:
+			return noSuchRole(role, caller)
+		case id != caller.Role:
 			return refused("%s may not change the password of %s", caller.Role, id)
 		}
 	}
@@ -108,7 +108,7 @@ func (c *Core) ResetPassword(ctx context.Context, caller Caller, id ident.ID, fr
 			return forbidden("%s may not reset passwords", caller.Role)
 		}
 		c.mu.RLock()
-		exists := c.graph.Role(id) != nil
+		exists := c.mayAskFor(caller, id)
 		c.mu.RUnlock()
 		switch {
 		case !exists:

@@ -80,9 +80,10 @@ func (c *Core) list(caller Caller, q ResourceQuery, visit func(viewer *rbac.Role
 		if err != nil {
 			return err
 		}
-		if query.Owner = c.graph.Role(id); query.Owner == nil {
+		if !c.mayAskFor(caller, id) {
 			return notFound(id)
 		}
+		query.Owner = c.graph.Role(id)
 	}
 	if q.Search != nil {
 		found := c.graph.Find(*q.Search)

@@ -201,7 +201,7 @@ func (c *Core) RoleGraph(_ context.Context, caller Caller, id ident.ID) ([]Edge,
 // the role belongs to. Granting what is granted already changes nothing.
 func (c *Core) AddMember(ctx context.Context, caller Caller, role, member ident.ID) error {
 	return c.changeMember(ctx, caller, "create", role, func(r *rbac.Role, tx *rbac.Tx) error {
-		if c.graph.Role(member) == nil {
+		if !c.mayAskFor(caller, member) {
 			return notFound(member)
 		}
 		if c.graph.Membership(role, member, false) == nil {

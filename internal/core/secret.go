@@ -244,10 +244,17 @@ func (c *Core) expireSecret(ctx context.Context, caller Caller, id ident.ID) err
 			}
 		}
 		c.mu.RUnlock()
-		if err != nil || len(expiring) == 0 {
+		if err != nil {
 			return err
 		}
-		set := &row.Set{Require: []row.Condition{row.ResourceExists{Resource: id}}}
+		set := c.request(caller, id)
+		if set == nil && len(expiring) == 0 {
+			return nil
+		}
+		if set == nil {
+			set = &row.Set{}
+		}
+		set.Require = append(set.Require, row.ResourceExists{Resource: id})
 		for _, version := range expiring {
 			sealed, err := c.store.Secret(ctx, id, version)
 			if err != nil {

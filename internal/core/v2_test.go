@@ -38,6 +38,9 @@ func TestTheRecordsOfAnEnrolmentNameTheFactoryAndNoToken(t *testing.T) {
 	token := w.factoryToken()
 	factory, err := w.FactoryCaller(ctx, here, token)
 	must(t, err)
+	if _, err := w.EnrolHost(ctx, factory, "h1", core.Annotations{{Name: "authn/api-key-max-age", Value: "90 days"}}); status(err) != 422 {
+		t.Errorf("an annotation that cannot be read: %v", err)
+	}
 	host, err := w.EnrolHost(ctx, factory, "h1", core.Annotations{{Name: "a", Value: "b"}})
 	must(t, err)
 	must(t, w.RevokeFactoryToken(ctx, w.admin(), token))

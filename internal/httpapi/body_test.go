@@ -71,3 +71,39 @@ func TestLargeBodiesWaitForRoom(t *testing.T) {
 		t.Error("room was not given back")
 	}
 }
+
+// clocked notes the deadlines that are set for reading.
+type clocked struct {
+	http.ResponseWriter
+	deadlines []time.Time
+}
+
+func (c *clocked) SetReadDeadline(t time.Time) error {
+	c.deadlines = append(c.deadlines, t)
+	return nil
+}
+
+// Given that few large bodies fit at once, nobody may hold their room by sending slowly.
+func TestALargeBodyMustComeInTime(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		length int64
+		want   int // deadlines: one for the body, then none
+	}{{"small", smallBody, 0}, {"large", smallBody + 1, 2}, {"of unknown length", -1, 2}} {
+		t.Run(c.name, func(t *testing.T) {
+			r, err := http.NewRequest("POST", "/", strings.NewReader(strings.Repeat("x", smallBody+1)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.ContentLength = c.length
+			w := &clocked{}
+			e := &exchange{r: r, w: w, room: semaphore.NewWeighted(roomForBodies), limit: secretBody}
+			if _, err := e.body(); err != nil || len(w.deadlines) != c.want {
+				t.Fatalf("deadlines %v, %v", w.deadlines, err)
+			}
+			if c.want == 2 && (time.Until(w.deadlines[0]) > largeBodyTime || w.deadlines[0].IsZero() || !w.deadlines[1].IsZero()) {
+				t.Errorf("deadlines %v", w.deadlines)
+			}
+		})
+	}
+}

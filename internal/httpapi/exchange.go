@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"golang.org/x/sync/semaphore"
@@ -41,6 +42,8 @@ const (
 	// roomForBodies is how many bytes of larger bodies are in memory at once; requests
 	// that bring more wait for their turn.
 	roomForBodies = 128 << 20
+	// largeBodyTime is how long a larger body may take, once there is room for it.
+	largeBodyTime = time.Minute
 )
 
 // isLarge tells whether the body may be so large that it is worth asking first whether
@@ -71,6 +74,7 @@ func (e *exchange) body() ([]byte, error) {
 		if err := e.reserve(declared); err != nil {
 			return nil, err
 		}
+		defer e.hurry()()
 	}
 	if declared > 0 {
 		body := make([]byte, declared)
@@ -88,6 +92,14 @@ func (e *exchange) body() ([]byte, error) {
 		return nil, cutShort(err)
 	}
 	return body.Bytes(), nil
+}
+
+// hurry gives the client largeBodyTime to send the body: whoever sends slowly must not
+// keep the room from others. The time is lifted by what it returns.
+func (e *exchange) hurry() (lift func()) {
+	c := http.NewResponseController(e.w)
+	_ = c.SetReadDeadline(time.Now().Add(largeBodyTime)) // fails only where there is no connection
+	return func() { _ = c.SetReadDeadline(time.Time{}) } // as above; the server sets one for the next request
 }
 
 // reserve waits for room for a body, of unknown length if negative, until the request

@@ -33,7 +33,7 @@ var unseen = []struct{ answers, reason string }{
 		"another load takes more than ten seconds; the table of failures has its shape"},
 	{`(GET /authn/.*/login|PUT /.*/api_key|PUT /.*/password|POST /secrets/{account}/{kind}.*|PATCH /{authenticator}/.*|(POST|DELETE) /host_factor.*) 409`,
 		"rows change faster than requests can follow; the table of failures has its shape"},
-	{`GET /(authn/.*/(login|status)|public_keys/.*|roles/.*|whoami) 403`, tokenForOthers},
+	{`GET /(api_keys/.*|authn/.*/(login|status)|public_keys/.*|roles/.*|whoami) 403`, tokenForOthers},
 	{`.* /(branches|groups)/.* 403`, tokenForOthers},
 	{`GET /authenticators/.* 403`, tokenForOthers},
 	{`.* /secrets/(.*/)?(static|values).* 403`, tokenForOthers},
@@ -262,6 +262,7 @@ func TestNotModified(t *testing.T) {
 	s.call("POST", "/policies/acme/policy/root").as(s.admin).data("- !policy app").send().status(201)
 	targets := map[string]string{
 		"/:authenticator/:account/api_key":                       "/authn/acme/api_key",
+		"/api_keys/:account":                                     "/api_keys/acme",
 		"/public_keys/:account/:key_kind/*id":                    "/public_keys/acme/user/alice",
 		"/resources/:account":                                    "/resources/acme",
 		"/resources/:account/:resource_kind":                     "/resources/acme/variable",

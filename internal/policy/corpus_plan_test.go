@@ -128,8 +128,9 @@ var planned = []struct {
 	{name: "adding does not change the annotation, nor the key", given: []into{{text: "- !host h\n- !host {id: i, annotations: {authn/api-key: true}}"}}, when: into{text: "- !host {id: i, annotations: {authn/api-key: false}}"}, same: true},
 	{name: "the annotation of a branch goes, the key comes back", given: []into{{text: "- !policy foo\n- !host foo/h"}, {policy: "foo", text: "- !host {id: h, annotations: {authn/api-key: false}}"}}, when: into{mode: Replace, policy: "foo", text: "[]"}, has: []string{"key of host:foo/h"}},
 	{name: "a user keeps its key whatever it says", when: into{text: "- !user {id: u, annotations: {authn/api-key: false}}"}, has: []string{"key of user:u"}},
-	{name: "users whose branches coincide: the first keeps its networks and keys", given: []into{{text: "- !policy a/b\n- !policy a-b"}, {policy: "a/b", text: "- !user {id: x, restricted_to: 10.0.0.1}"}},
-		when: into{mode: Modify, policy: "a-b", text: "- !user {id: x, public_keys: [ssh-rsa AAA x]}"}, same: true},
+	{name: "users whose branches coincide are the first's", given: []into{{text: "- !policy a/b\n- !policy a-b"}, {policy: "a/b", text: "- !user {id: x, restricted_to: 10.0.0.1}"}},
+		when:  into{mode: Modify, policy: "a-b", text: "- !user {id: x, public_keys: [ssh-rsa AAA x]}"},
+		fails: "User 'x@a-b' belongs to another policy, whose name differs in slashes and dashes only"},
 }
 
 var (

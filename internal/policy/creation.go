@@ -27,6 +27,9 @@ func (p *planner) create(r *Resolved) error {
 	}
 	for _, grant := range r.Grants {
 		for _, role := range grant.Roles {
+			if err := p.confined(role); err != nil {
+				return err
+			}
 			for _, member := range grant.Members {
 				if held, holder := p.role(role), p.role(member.Reference); held != nil && holder != nil {
 					p.grant(granted, held, holder, member.Admin)
@@ -43,6 +46,11 @@ func (p *planner) create(r *Resolved) error {
 }
 
 func (p *planner) permit(permit Permit) (err error) {
+	for _, resource := range permit.Resources {
+		if err := p.confined(resource); err != nil {
+			return err
+		}
+	}
 	permit.each(func(resource, role Reference, privilege string) {
 		x, holder := p.resource(resource), p.role(role)
 		switch {
@@ -59,6 +67,9 @@ func (p *planner) permit(permit Permit) (err error) {
 
 func (p *planner) record(rec *Record) error {
 	if err := p.admit(rec); err != nil {
+		return err
+	}
+	if err := p.confined(Reference{rec.ID, rec.Position}); err != nil {
 		return err
 	}
 	if rec.Role && p.g.Role(rec.ID) == nil {

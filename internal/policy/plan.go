@@ -27,6 +27,9 @@ type Load struct {
 	Now             time.Time
 	APIKeyDefault   bool // hosts without annotation authn/api-key get a key; else they are refused
 	UsersInRootOnly bool // users must be owned by the administrator
+	// Check finds fault with the annotations that a declared variable will have; nil:
+	// with none.
+	Check func(annotations map[string]string) []Problem
 }
 
 // Planned is what a load leads to beyond the row changes of its transaction. Only
@@ -73,6 +76,9 @@ func (r *Resolved) Plan(g *rbac.Graph, tx *rbac.Tx, in Load) (*Planned, error) {
 		}
 	}
 	if err := p.keepsFoundations(r); err != nil {
+		return nil, err
+	}
+	if err := p.checkAnnotations(r); err != nil {
 		return nil, err
 	}
 	return p.outcome(r), nil

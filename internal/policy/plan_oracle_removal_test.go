@@ -138,6 +138,9 @@ func (l *loading) remove(removal Removal) error {
 		if id == "acct:user:admin" || id == "acct:policy:root" {
 			return errOracle
 		}
+		if l.anothers(id) {
+			return errOracle
+		}
 		l.cascade([]ident.ID{id}, []ident.ID{id})
 	}
 	return nil

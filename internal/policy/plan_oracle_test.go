@@ -133,6 +133,9 @@ func (l *loading) unmirror(x row.Resource) {
 
 func (l *loading) records() error {
 	for _, rec := range l.r.Records {
+		if l.anothers(rec.ID) {
+			return errOracle
+		}
 		if rec.Role {
 			if _, ok := l.role(rec.ID); !ok {
 				l.put(row.Role{ID: rec.ID, CreatedAt: l.in.Now, Policy: l.in.Policy})
@@ -189,7 +192,39 @@ func (l *loading) annotate(id ident.ID, a Annotation) {
 
 // edges are the candidate memberships, of which the first of two with one key counts,
 // and permissions.
+// anothers tells of a user that it belongs to a policy outside of the loaded one: to the
+// one that owns it, if the user is named after that, else to the one that declared it.
+func (l *loading) anothers(id ident.ID) bool {
+	in := strings.TrimPrefix(string(l.in.Policy), "acct:policy:")
+	if in == "root" || id.Kind() != "user" {
+		return false
+	}
+	role, _ := l.role(id)
+	x, isResource := l.resource(id)
+	home := role.Policy
+	if isResource {
+		home = x.Policy
+	}
+	if strings.HasPrefix(string(home)+"/", string(l.in.Policy)+"/") {
+		return false
+	}
+	if owner := x.Owner.Identifier(); x.Owner.Kind() == "policy" && strings.HasSuffix(string(id), "@"+strings.ReplaceAll(owner, "/", "-")) {
+		return !strings.HasPrefix(owner+"/", in+"/")
+	}
+	return home != "" && home != "acct:policy:root" && !strings.HasPrefix(in+"/", home.Identifier()+"/")
+}
+
 func (l *loading) edges() error {
+	for _, g := range l.r.Grants {
+		if slices.ContainsFunc(g.Roles, func(role Reference) bool { return l.anothers(role.ID) }) {
+			return errOracle
+		}
+	}
+	for _, p := range l.r.Permits {
+		if slices.ContainsFunc(p.Resources, func(x Reference) bool { return l.anothers(x.ID) }) {
+			return errOracle
+		}
+	}
 	seen := map[string]bool{}
 	for _, m := range l.memberships() {
 		if !l.stays(m.Role) || !l.stays(m.Member) {

@@ -78,6 +78,9 @@ func (p *planner) remove(removal Removal) error {
 		if slices.Contains(p.foundations(), s.Record.ID) {
 			return p.refuseFoundation(s.Record)
 		}
+		if err := p.confined(s.Record); err != nil {
+			return err
+		}
 		p.tx.DeleteRecord(s.Record.ID)
 	}
 	return nil

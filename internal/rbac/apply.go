@@ -64,6 +64,10 @@ func (g *Graph) apply(c row.Change) error {
 		return g.applyToken(c, r)
 	case row.Authenticator:
 		return g.applyAuthenticator(c, r)
+	case row.Rotation:
+		return g.applyRotation(c, r)
+	case row.Credential, row.RotationEvent:
+		return nil // the store's
 	}
 	return misfit(c, "unknown row")
 }
@@ -290,6 +294,15 @@ func (g *Graph) applyPolicyVersion(c row.Change, r row.PolicyVersion) error {
 	default:
 		return misfit(c, string(r.Policy))
 	}
+	return nil
+}
+
+func (g *Graph) applyRotation(c row.Change, r row.Rotation) error {
+	x := g.resources[r.Variable]
+	if x == nil || (c.Op == row.Insert) != (x.Rotation == nil) {
+		return misfit(c, string(r.Variable))
+	}
+	x.Rotation = kept(c.Op, &r)
 	return nil
 }
 

@@ -62,9 +62,10 @@ type Resource struct {
 	Permissions []*Permission // unordered
 	Annotations []*Annotation // by name
 	Secrets     []SecretVersion
-	Loads       []int // kept policy versions, oldest first
-	Tokens      []*FactoryToken // unordered
+	Loads       []int              // kept policy versions, oldest first
+	Tokens      []*FactoryToken    // unordered
 	Switch      *row.Authenticator // nil: nobody has enabled or disabled it
+	Rotation    *row.Rotation      // of a variable whose rotation has begun; never changed in place
 	Serial      uint64             // distinguishes a resource from an earlier one of the same id
 
 	ownedAt  int32

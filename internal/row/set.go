@@ -7,13 +7,14 @@ type Op uint8
 
 // The operations. Insert and Update carry the whole row, Delete its key fields.
 //
-// The row of an Update or Delete exists, except that a Secret or PolicyVersion which
-// is deleted to make room may be gone already.
+// The row of an Update or Delete exists, except that a Secret, PolicyVersion or
+// RotationEvent which is deleted to make room may be gone already.
 //
 // Deleting an Account takes its signing keys along; deleting a Role its APIKey,
 // Password and Restriction; deleting an APIKey its StagedKey, OldKey and KeyUse;
-// deleting a Resource its Secrets, PolicyVersions,
-// HostFactoryTokens and Authenticator. Everything else that must go is a change of its own.
+// deleting a Resource its Secrets, PolicyVersions, HostFactoryTokens, Authenticator,
+// Rotation, Credentials and RotationEvents. Everything else that must go is a change of
+// its own.
 const (
 	Insert Op = iota + 1
 	Update

@@ -52,6 +52,15 @@ func warnOfReaders(cfg *config.Config, log *slog.Logger) {
 	}
 }
 
+// warnOfWriters says so if everybody may put files into the data directory: a socket for
+// the passwords of local commands, a root key, another database. It is no error, because
+// some volumes are like that.
+func warnOfWriters(cfg *config.Config, log *slog.Logger) {
+	if info, err := os.Stat(cfg.DataDir); err == nil && info.Mode().Perm()&0o002 != 0 {
+		log.Warn("everybody may write into the data directory: chmod 700 it", "data_dir", cfg.DataDir, "mode", info.Mode().Perm())
+	}
+}
+
 // WriteRootKey makes a file with mode 0600 and a root key in it. It fails if the
 // file is there.
 func WriteRootKey(path string, text secret.Bytes) error {

@@ -40,10 +40,11 @@ const (
 // before Listen and leave them alone afterwards.
 type Server struct {
 	Config     config.Config
-	Handler    http.Handler  // of the public address
-	Admin      http.Handler  // of the socket in the data directory
-	Reopen     func() error  // on Reload: opens log files again; may be nil
-	DrainLimit time.Duration // for requests under way when Serve is to stop; 30 s if zero
+	Handler    http.Handler          // of the public address
+	Admin      http.Handler          // of the socket in the data directory
+	Rotate     func(context.Context) // runs beside the requests until its context ends; may be nil
+	Reopen     func() error          // on Reload: opens log files again; may be nil
+	DrainLimit time.Duration         // for requests under way when Serve is to stop; 30 s if zero
 	Log        *slog.Logger
 
 	public      net.Listener
@@ -152,6 +153,9 @@ func (s *Server) Serve(ctx context.Context) error {
 		group.Go(func() error { s.certificate.watch(ctx, watchInterval, s.Log); return nil })
 	}
 	group.Go(func() error { tuneCollector(ctx); return nil })
+	if s.Rotate != nil {
+		group.Go(func() error { s.Rotate(ctx); return nil })
+	}
 	group.Go(func() error { return served(public.Serve(listener)) })
 	group.Go(func() error { return served(local.Serve(s.local)) })
 	group.Go(func() error {

@@ -13,6 +13,7 @@ import (
 	"rekey/internal/config"
 	"rekey/internal/core"
 	"rekey/internal/httpapi"
+	"rekey/internal/rotation/engine"
 	"rekey/internal/seal"
 	"rekey/internal/server/admin"
 	"rekey/internal/store/sqlite"
@@ -47,8 +48,9 @@ func Open(ctx context.Context, cfg config.Config, auditOut io.Writer, log *slog.
 	if err != nil {
 		return nil, errors.Join(err, records.Close())
 	}
+	warnOfWriters(&cfg, log)
 	useCases, err := core.Open(ctx, core.Options{
-		Store: rows, Audit: records, RootKey: root, Config: coreConfig(&cfg),
+		Store: rows, Audit: records, RootKey: root, Config: coreConfig(&cfg), Targets: rotationTargets(&cfg),
 		Now: time.Now, Rand: rand.Reader, Log: log,
 	})
 	if err != nil {
@@ -86,9 +88,18 @@ func (b *Backend) Server() *Server {
 			TrustedProxies: b.cfg.TrustedProxies, ListLimit: b.cfg.ListLimitMax, NoHostFactories: !b.cfg.HostFactories, Log: b.log,
 		}),
 		Admin:  admin.Handler(b.Core),
+		Rotate: b.rotate(),
 		Reopen: b.audit.Reopen,
 		Log:    b.log,
 	}
+}
+
+// rotate is the engine that rotates values on their targets, nil if it is turned off.
+func (b *Backend) rotate() func(context.Context) {
+	if !b.cfg.Rotation {
+		return nil
+	}
+	return engine.New(b.Core, engine.Default(b.log)).Run
 }
 
 // Local makes a client of this backend for local commands.

@@ -20,7 +20,7 @@ var (
 	// ErrChanged: a condition of the set did not hold, or a row that it inserts
 	// exists, or one that it updates, deletes or refers to does not, or one that it
 	// deletes is still referred to. The message names the row. Nothing of the set was
-	// stored. Deleting a Secret or PolicyVersion that does not exist is no error:
+	// stored. Deleting a Secret, PolicyVersion or RotationEvent that does not exist is no error:
 	// somebody else has trimmed it.
 	ErrChanged = errors.New("the rows have changed since they were read")
 	// ErrNotFound: there is no such row.
@@ -36,13 +36,13 @@ type Store interface {
 	// usable before anything else, because the rest is sealed with them.
 	DataKeys(ctx context.Context) ([]row.DataKey, error)
 
-	// Load visits every row but the data keys, in one consistent snapshot, such
+	// Load visits every row but data keys and rotation events, in one consistent snapshot, such
 	// that a row comes after those it refers to by foreign key: accounts, signing
 	// keys, roles, resources (in the order of their ids), memberships, permissions,
 	// annotations, API keys, staged keys, old keys, uses of keys, passwords, restrictions, secrets (by resource and
 	// version), policy versions (by policy and version), host factory tokens,
-	// authenticators.
-	// Secret.Sealed, APIKey.Sealed and PolicyVersion.Text are left empty; all other
+	// authenticators, rotations, credentials. Secret.Sealed, APIKey.Sealed,
+	// Credential.Sealed and PolicyVersion.Text are left empty; all other
 	// fields are filled. An error of visit ends the walk and is returned.
 	Load(ctx context.Context, visit func(row.Row) error) error
 
@@ -60,6 +60,13 @@ type Store interface {
 
 	// APIKey returns the sealed key of a role. ErrNotFound if there is none.
 	APIKey(ctx context.Context, role ident.ID) ([]byte, error)
+
+	// Credential returns a sealed credential of a rotation. ErrNotFound if there is none.
+	Credential(ctx context.Context, variable ident.ID, slot row.Slot) ([]byte, error)
+
+	// RotationEvents returns the kept history of a rotation, oldest first; none is no
+	// error.
+	RotationEvents(ctx context.Context, variable ident.ID) ([]row.RotationEvent, error)
 
 	// PolicyVersions returns the kept versions of a policy with their texts, oldest
 	// first; none is no error.

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"rekey/internal/fault"
@@ -29,61 +28,92 @@ func logInAs(t *testing.T, login, key string) {
 	check(t, Store(keep, login, got))
 }
 
-// breaking is a proxy that breaks the connection instead of an answer to the rotation
-// of a key, before the server has heard of it or after.
-func breaking(t *testing.T, server string, after bool, downThen *atomic.Bool) string {
+// between is a proxy that does something when a key is to be rotated: it returns
+// whether the server may hear of it and whether the answer may come back.
+func between(t *testing.T, server string, rotation func(r *http.Request) (there, back bool)) string {
 	t.Helper()
 	target, err := url.Parse(server)
 	check(t, err)
 	forward := httputil.NewSingleHostReverseProxy(target)
-	var down atomic.Bool
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		rotation := strings.HasSuffix(r.URL.Path, "/api_key")
-		if down.Load() || rotation && !after {
-			panic(http.ErrAbortHandler)
+		there, back := true, true
+		if strings.HasSuffix(r.URL.Path, "/api_key") {
+			there, back = rotation(r)
 		}
-		if rotation {
+		if there && back {
+			forward.ServeHTTP(w, r)
+			return
+		}
+		if there {
 			forward.ServeHTTP(httptest.NewRecorder(), r)
-			down.Store(downThen.Load())
-			panic(http.ErrAbortHandler)
 		}
-		forward.ServeHTTP(w, r)
+		panic(http.ErrAbortHandler) // breaks the connection
 	}))
 	t.Cleanup(proxy.Close)
 	return proxy.URL
 }
 
-func TestWhenTheAnswerIsLostTheTruthIsFoundOut(t *testing.T) {
+// TestWhereverARotationStopsAKeyThatWorksIsLeft rotates the key of a user over lines
+// that break, at servers that can stage keys and at one that cannot.
+func TestWhereverARotationStopsAKeyThatWorksIsLeft(t *testing.T) {
+	unstaged := func(r *http.Request) { r.URL.RawQuery = "" }
 	for _, c := range []struct {
-		name        string
-		after, down bool
-		want        string
-		advice      string
+		name     string
+		rotation func(try int, r *http.Request) (there, back bool)
+		want     string // in the error; "" for success
+		printed  bool
+		locked   bool // no key that works is stored
 	}{
-		{"the server never heard of it", false, false, "the key is not changed", "try again"},
-		{"the answer was lost", true, false, "the new one is lost", "`rekey user rotate-api-key -i admin`"},
-		{"the server is gone", true, true, "may or may not have been changed", "`rekey authenticate`"},
+		{"nothing breaks", func(int, *http.Request) (bool, bool) { return true, true }, "", true, false},
+		{"the request is lost", func(try int, _ *http.Request) (bool, bool) { return try > 0, true }, "", true, false},
+		{"the answer is lost", func(try int, _ *http.Request) (bool, bool) { return true, try > 0 }, "", true, false},
+		{"all answers are lost", func(int, *http.Request) (bool, bool) { return true, false }, "the old one goes on", false, false},
+		{"the disk breaks", func(int, *http.Request) (bool, bool) { takeAway(); return true, true }, "cannot be written", false, false},
+		{"no staging", func(_ int, r *http.Request) (bool, bool) { unstaged(r); return true, true }, "", true, false},
+		{"no staging, the request is lost", func(try int, r *http.Request) (bool, bool) { unstaged(r); return try > 0, true }, "", true, false},
+		{"no staging, the answer is lost", func(try int, r *http.Request) (bool, bool) { unstaged(r); return true, try > 0 },
+			"the new one is lost", false, true},
+		{"no staging, the disk breaks", func(_ int, r *http.Request) (bool, bool) { unstaged(r); takeAway(); return true, true },
+			"cannot be written", true, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			server, key := serve(t)
-			var down atomic.Bool
-			down.Store(c.down)
-			t.Setenv("CONJUR_APPLIANCE_URL", breaking(t, server, c.after, &down))
+			try := -1
+			t.Setenv("CONJUR_APPLIANCE_URL", between(t, server, func(r *http.Request) (bool, bool) {
+				try++
+				return c.rotation(try, r)
+			}))
 			logInAs(t, "admin", key)
-			before, err := os.ReadFile(netrcPath())
+			stored, err := os.ReadFile(netrcPath())
 			check(t, err)
 
-			got, _, err := RotateOwnKey(t.Context(), Options{}, "user")
-			if got.Len() != 0 || !fault.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), c.want) || !strings.Contains(advice(err), c.advice) {
-				t.Errorf("%v; %s", err, advice(err))
+			var printed string
+			err = RotateOwnKey(t.Context(), Options{}, "user", Rotation{}, func(key secret.Bytes, _ string) error {
+				printed = key.RevealString()
+				return nil
+			})
+			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("%v", err)
 			}
-			if strings.Contains(err.Error(), key) {
-				t.Error("the key is in the error")
+			if err != nil && (strings.Contains(err.Error(), key) || printed != "" && strings.Contains(err.Error(), printed)) {
+				t.Error("a key is in the error")
 			}
-			after, err := os.ReadFile(netrcPath())
-			check(t, err)
-			if string(after) != string(before) {
-				t.Error("the stored key has changed")
+			if (printed != "") != c.printed {
+				t.Errorf("printed %q", printed)
+			}
+			if c.want == "" { // then the old key is dead
+				s, err := Anonymous(t.Context(), Options{})
+				check(t, err)
+				if _, err := s.LogIn("admin", secret.FromString(key), true); !fault.Is(err, fault.Unauthenticated) {
+					t.Errorf("the old key: %v", err)
+				}
+			}
+			if strings.Contains(c.name, "disk") { // it is mended, with what was on it
+				check(t, os.MkdirAll(os.Getenv("HOME"), 0o700))
+				check(t, os.WriteFile(netrcPath(), stored, 0o600))
+			}
+			if _, err := Open(t.Context(), Options{}); (err != nil) != c.locked {
+				t.Errorf("with what is stored: %v", err)
 			}
 			if entries, err := os.ReadDir(os.Getenv("HOME")); err != nil || len(entries) != 1 {
 				t.Errorf("beside the netrc file there are %v, %v", entries, err)
@@ -92,23 +122,7 @@ func TestWhenTheAnswerIsLostTheTruthIsFoundOut(t *testing.T) {
 	}
 }
 
-func TestARotatedKeyWorksAtOnce(t *testing.T) {
-	_, key := serve(t)
-	logInAs(t, "admin", key)
-	for range 3 {
-		next, where, err := RotateOwnKey(t.Context(), Options{}, "user")
-		check(t, err)
-		if where != netrcPath() || next.RevealString() == key {
-			t.Fatalf("stored in %q", where)
-		}
-		s, err := Open(t.Context(), Options{})
-		check(t, err)
-		if s.Who != "admin" || s.Source != netrcPath() {
-			t.Errorf("%s from %s", s.Who, s.Source)
-		}
-		key = next.RevealString()
-	}
-}
+func takeAway() { _ = os.RemoveAll(os.Getenv("HOME")) } // the test looks at what is left
 
 func netrcPath() string { return filepath.Join(os.Getenv("HOME"), ".netrc") }
 

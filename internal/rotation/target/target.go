@@ -68,6 +68,19 @@ type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 // variable's own is under Main.
 type Credential map[string]secret.Bytes
 
+// Equal tells whether two credentials have the same values.
+func (c Credential) Equal(d Credential) bool {
+	if len(c) != len(d) {
+		return false
+	}
+	for name, value := range c {
+		if other, ok := d[name]; !ok || !value.Equal(other) {
+			return false
+		}
+	}
+	return true
+}
+
 // Main is the name of the rotated variable's value in a Credential.
 const Main = ""
 
@@ -92,8 +105,17 @@ type Target interface {
 	Probe(ctx context.Context, c Credential) error
 
 	// Retire ends old, of which current is the successor: only what belongs to old,
-	// never a credential that somebody else made. Nothing left to end is no error.
+	// never a credential that somebody else made. Nothing left to end is no error. old
+	// may also be a candidate that was given up and has never been current.
 	Retire(ctx context.Context, current, old Credential) error
+}
+
+// Resetter is a Target whose Apply may do without a credential that works, because a
+// privileged account does the work.
+type Resetter interface {
+	// Resets tells whether it is so with this target. If it is, a target that accepts
+	// none of the known credentials is mended by Apply.
+	Resets() bool
 }
 
 // Class is how a call failed.

@@ -45,6 +45,13 @@ func (s *Store) check(c row.Condition) (refused, err error) {
 			refused = changed("the latest version of %s is %d, not %d", c.Resource, latest, c.Version)
 		}
 		return refused, err
+	case row.RotationIs:
+		v, err := s.writer.get("SELECT revision FROM rotations WHERE variable = ?", string(c.Variable))
+		revision, _ := v.(int64) // 0 if there is none
+		if err == nil && revision != c.Revision {
+			refused = changed("the rotation of %s is at revision %d, not %d", c.Variable, revision, c.Revision)
+		}
+		return refused, err
 	}
 	return fault.New(fault.Internal, "conditions of type %T cannot be checked", c), nil
 }

@@ -56,6 +56,12 @@ func encode(r row.Row) (*table, []driver.Value, error) {
 		return hostFactoryTokens, []driver.Value{r.Digest[:], string(r.Factory), blob(r.Sealed), list, millis(r.ExpiresAt)}, err
 	case row.Authenticator:
 		return authenticators, []driver.Value{string(r.Resource), r.Enabled}, nil
+	case row.Rotation:
+		return rotations, encodeRotation(r), nil
+	case row.Credential:
+		return credentials, []driver.Value{string(r.Variable), string(r.Slot), blob(r.Sealed)}, nil
+	case row.RotationEvent:
+		return rotationEvents, encodeRotationEvent(r), nil
 	}
 	return nil, nil, fault.New(fault.Internal, "rows of type %T cannot be stored", r)
 }

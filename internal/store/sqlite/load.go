@@ -12,7 +12,8 @@ import (
 
 // loaded are the tables that Load visits, in its order.
 var loaded = []*table{accounts, signingKeys, roles, resources, memberships, permissions,
-	annotations, apiKeys, stagedKeys, oldKeys, keyUses, passwords, restrictions, secrets, policyVersions, hostFactoryTokens, authenticators}
+	annotations, apiKeys, stagedKeys, oldKeys, keyUses, passwords, restrictions, secrets, policyVersions, hostFactoryTokens, authenticators,
+	rotations, credentials}
 
 // Load visits every row but the data keys, as store.Store says.
 func (s *Store) Load(ctx context.Context, visit func(row.Row) error) (err error) {

@@ -83,6 +83,12 @@ func (s *Store) findDangling(change row.Change) (refused, err error) {
 		parents = []reference{{"resource", string(r.Factory)}}
 	case row.Authenticator:
 		parents = []reference{{"resource", string(r.Resource)}}
+	case row.Rotation:
+		parents = []reference{{"resource", string(r.Variable)}}
+	case row.Credential:
+		parents = []reference{{"resource", string(r.Variable)}}
+	case row.RotationEvent:
+		parents = []reference{{"resource", string(r.Variable)}}
 	}
 	if change.Op == row.Delete {
 		exists := map[bool]string{true: roleExistsSQL, false: resourceExistsSQL}
@@ -153,6 +159,12 @@ func describe(r row.Row) string {
 		return fmt.Sprintf("token %x of %s", r.Digest[:4], r.Factory)
 	case row.Authenticator:
 		return "authenticator " + string(r.Resource)
+	case row.Rotation:
+		return "rotation of " + string(r.Variable)
+	case row.Credential:
+		return fmt.Sprintf("%s credential of %s", r.Slot, r.Variable)
+	case row.RotationEvent:
+		return fmt.Sprintf("event %d of the rotation of %s", r.Revision, r.Variable)
 	}
 	return fmt.Sprintf("row of type %T", r)
 }

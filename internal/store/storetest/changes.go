@@ -37,7 +37,8 @@ func cascades(f *fixture) {
 	thing := row.Resource{ID: "acme:policy:gone", Owner: admin}
 	f.must(inserts(thing, row.Secret{Resource: thing.ID, Version: 1}, row.Secret{Resource: thing.ID, Version: 2},
 		row.PolicyVersion{Policy: thing.ID, Version: 1}, row.HostFactoryToken{Factory: thing.ID},
-		row.Authenticator{Resource: thing.ID}))
+		row.Authenticator{Resource: thing.ID},
+		row.Rotation{Variable: thing.ID}, row.Credential{Variable: thing.ID, Slot: row.Previous}, row.RotationEvent{Variable: thing.ID, Revision: 1}))
 	f.must(deletes(thing))
 	f.same(f.load(), before)
 
@@ -57,7 +58,7 @@ func existence(f *fixture) {
 		r, other := pair[0], pair[1]
 		f.refused(updates(r), "does not exist")
 		switch r.(type) {
-		case row.Secret, row.PolicyVersion:
+		case row.Secret, row.PolicyVersion: // and RotationEvent, which does not load
 			before := f.load()
 			f.must(deletes(r)) // trimming what somebody else has trimmed is fine
 			f.same(f.load(), before)
@@ -92,6 +93,9 @@ func references(f *fixture) {
 		row.PolicyVersion{Policy: none, Version: 1},
 		row.HostFactoryToken{Factory: none},
 		row.Authenticator{Resource: none},
+		row.Rotation{Variable: none},
+		row.Credential{Variable: none, Slot: row.Candidate},
+		row.RotationEvent{Variable: none, Revision: 1},
 	} {
 		f.refused(inserts(r), none)
 	}
@@ -150,6 +154,7 @@ func conditions(f *fixture) {
 	key := row.APIKey{Role: alice, Digest: [32]byte{1}}
 	f.must(inserts(key, row.Password{Role: alice, Sealed: []byte("p")}, row.Secret{Resource: variable, Version: 1},
 		row.Secret{Resource: variable, Version: 10}, row.Secret{Resource: variable, Version: 9}))
+	f.must(inserts(row.Rotation{Variable: variable, Revision: 7}))
 	f.must(inserts(row.StagedKey{Role: alice, Digest: [32]byte{3}, Sealed: []byte{1}}, row.OldKey{Role: alice, Digest: [32]byte{4}}))
 	mark := row.Annotation{Resource: policy, Name: "mark"}
 	for _, c := range []struct {
@@ -183,6 +188,11 @@ func conditions(f *fixture) {
 		{false, row.LatestVersion{Resource: variable}, string(variable)},
 		{true, row.LatestVersion{Resource: policy}, ""},
 		{false, row.LatestVersion{Resource: policy, Version: 1}, string(policy)},
+		{true, row.RotationIs{Variable: variable, Revision: 7}, ""},
+		{false, row.RotationIs{Variable: variable, Revision: 6}, string(variable)},
+		{false, row.RotationIs{Variable: variable}, string(variable)},
+		{true, row.RotationIs{Variable: policy}, ""},
+		{false, row.RotationIs{Variable: policy, Revision: 1}, string(policy)},
 	} {
 		if !c.holds {
 			f.refused(requiring(mark, row.RoleExists{Role: admin}, c.condition), c.names)

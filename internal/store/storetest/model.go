@@ -53,6 +53,12 @@ func key(r row.Row) string {
 		return join("m", fmt.Sprintf("%x", r.Digest))
 	case row.Authenticator:
 		return join("n", r.Resource)
+	case row.Rotation:
+		return join("o", r.Variable)
+	case row.Credential:
+		return join("p", r.Variable, r.Slot)
+	case row.RotationEvent:
+		return join("q", r.Variable, fmt.Sprintf("%09d", r.Revision))
 	}
 	panic(fmt.Sprintf("no key for %T", r))
 }
@@ -98,6 +104,12 @@ func parents(r row.Row) (keys []string, cascade bool) {
 		return []string{join("d", r.Factory)}, true
 	case row.Authenticator:
 		return []string{join("d", r.Resource)}, true
+	case row.Rotation:
+		return []string{join("d", r.Variable)}, true
+	case row.Credential:
+		return []string{join("d", r.Variable)}, true
+	case row.RotationEvent:
+		return []string{join("d", r.Variable)}, true
 	}
 	return nil, false
 }
@@ -125,7 +137,7 @@ func (m model) commit(s *row.Set) model {
 			}
 			next[k] = change.Row
 		case row.Delete:
-			if !exists && k[0] != 'k' && k[0] != 'l' {
+			if !exists && k[0] != 'k' && k[0] != 'l' && k[0] != 'q' {
 				return nil
 			}
 			delete(next, k)
@@ -172,6 +184,9 @@ func (m model) holds(c row.Condition) bool {
 			}
 		}
 		return latest == c.Version
+	case row.RotationIs:
+		r, _ := m[key(row.Rotation{Variable: c.Variable})].(row.Rotation)
+		return r.Revision == c.Revision
 	}
 	panic(fmt.Sprintf("no such condition: %T", c))
 }
@@ -180,7 +195,9 @@ func (m model) holds(c row.Condition) bool {
 func (m model) rows() []row.Row {
 	var rows []row.Row
 	for _, k := range slices.Sorted(maps.Keys(m)) {
-		rows = append(rows, loaded(m[k]))
+		if k[0] != 'q' {
+			rows = append(rows, loaded(m[k]))
+		}
 	}
 	return rows
 }
@@ -273,12 +290,22 @@ func (g generator) row() row.Row {
 	case 15:
 		return row.Authenticator{Resource: resource, Enabled: g.Intn(2) == 0}
 	}
+	switch g.Intn(3) {
+	case 0:
+		return row.Rotation{Variable: resource, Revision: int64(1 + g.Intn(3)), State: "idle", LastSuccess: at}
+	case 1:
+		return row.Credential{Variable: resource, Slot: []row.Slot{row.Candidate, row.Previous}[g.Intn(2)], Sealed: blob}
+	case 2:
+		if g.Intn(2) == 0 {
+			return row.RotationEvent{Variable: resource, Revision: int64(1 + g.Intn(3)), At: at}
+		}
+	}
 	return row.Secret{Resource: resource, Version: 1 + g.Intn(4), Sealed: blob, CreatedAt: at, ExpiresAt: at}
 }
 
 func (g generator) condition() row.Condition {
 	role, resource := g.id("user"), g.id("variable")
-	switch g.Intn(7) {
+	switch g.Intn(8) {
 	case 0:
 		return row.RoleExists{Role: role}
 	case 1:
@@ -291,6 +318,8 @@ func (g generator) condition() row.Condition {
 		return row.StagedKeyIs{Role: role, Digest: [32]byte{byte(g.Intn(4))}}
 	case 5:
 		return row.OldKeyIs{Role: role, Digest: [32]byte{byte(g.Intn(4))}}
+	case 6:
+		return row.RotationIs{Variable: resource, Revision: int64(g.Intn(4))}
 	}
 	return row.LatestVersion{Resource: resource, Version: g.Intn(5)}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"reflect"
 	"strings"
+	"time"
 
 	"rekey/internal/ident"
 	"rekey/internal/row"
@@ -19,6 +20,21 @@ func reads(f *fixture) {
 		row.Secret{Resource: variable, Version: 1, Sealed: []byte("v1")}, row.Secret{Resource: variable, Version: 2, Sealed: []byte{}},
 		row.APIKey{Role: alice, Sealed: []byte("key")}))
 
+	event := row.RotationEvent{Variable: variable, Revision: 9, At: now, ID: "r", State: "backoff", Actor: "scheduler", Event: "failed", Class: "refused", Message: "too weak", Took: 1500 * time.Millisecond}
+	later := event
+	later.Revision = 10
+	f.must(inserts(later, event, row.RotationEvent{Variable: policy, Revision: 1}, row.Credential{Variable: variable, Slot: row.Candidate, Sealed: []byte("next")}))
+	if got, err := f.store.RotationEvents(ctx, variable); err != nil || !reflect.DeepEqual(got, []row.RotationEvent{event, later}) {
+		f.Errorf("rotation events: %+v, %v", got, err)
+	}
+	f.must(deletes(event), deletes(event)) // trimming what somebody else has trimmed is fine
+	if got, err := f.store.RotationEvents(ctx, variable); err != nil || len(got) != 1 {
+		f.Errorf("rotation events: %+v, %v", got, err)
+	}
+	if got, err := f.store.Credential(ctx, variable, row.Candidate); err != nil || string(got) != "next" {
+		f.Errorf("credential: %q, %v", got, err)
+	}
+
 	for version, want := range map[int]string{1: "v1", 2: ""} {
 		if got, err := f.store.Secret(ctx, variable, version); err != nil || string(got) != want {
 			f.Errorf("version %d: %q, %v", version, got, err)
@@ -26,6 +42,7 @@ func reads(f *fixture) {
 	}
 	for _, missing := range []error{
 		second(f.store.Secret(ctx, variable, 3)), second(f.store.Secret(ctx, policy, 1)), second(f.store.APIKey(ctx, group)),
+		second(f.store.Credential(ctx, variable, row.Previous)),
 	} {
 		if !errors.Is(missing, store.ErrNotFound) {
 			f.Errorf("got %v, want ErrNotFound", missing)

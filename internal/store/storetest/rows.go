@@ -22,6 +22,9 @@ func loaded(r row.Row) row.Row {
 	case row.PolicyVersion:
 		r.Text = ""
 		return r
+	case row.Credential:
+		r.Sealed = nil
+		return r
 	}
 	return r
 }
@@ -67,6 +70,13 @@ func everyType() [][2]row.Row {
 		{row.HostFactoryToken{Digest: [32]byte{9}, Factory: factory, Sealed: []byte{12}, Networks: networks, ExpiresAt: later},
 			row.HostFactoryToken{Digest: [32]byte{9}, Factory: factory, Sealed: []byte{13}, ExpiresAt: now}},
 		{row.Authenticator{Resource: variable, Enabled: true}, row.Authenticator{Resource: variable}},
+		{row.Rotation{Variable: variable, Revision: 1, State: "idle"},
+			row.Rotation{Variable: variable, Revision: 1 << 40, State: "uncertain", ID: "r1", Identity: "db:5432", Version: 7,
+				Candidate: true, Sent: true, Unsure: true, Acked: true, Previous: true, Discarded: true, Attempts: 3, AuthFailures: 2, BadValues: 1,
+				StartedAt: now, LastSuccess: later, RetryAt: now.Add(1e6), RetireAt: now.Add(2e6), RequestedAt: now.Add(3e6), RequestedBy: alice, Reconcile: true,
+				PausedAt: now.Add(4e6), PausedBy: admin, PauseReason: "holidays", ErrorClass: "refused", ErrorMessage: "no", ErrorAt: now.Add(5e6),
+				Holder: "node", LeaseUntil: now.Add(6e6)}},
+		{row.Credential{Variable: variable, Slot: row.Candidate, Sealed: []byte{14}}, row.Credential{Variable: variable, Slot: row.Candidate, Sealed: []byte{15, 0}}},
 	}
 }
 
@@ -82,7 +92,8 @@ func eachRowType(f *fixture) {
 		}
 		f.must(updates(second))
 		f.restart()
-		if !f.has(loaded(second)) || f.has(loaded(first)) {
+		same := reflect.DeepEqual(loaded(first), loaded(second)) // but for what does not load
+		if !f.has(loaded(second)) || f.has(loaded(first)) && !same {
 			f.Errorf("updated, but not loaded so: %#v", second)
 		}
 		f.must(deletes(second))
@@ -131,6 +142,8 @@ func loadOrder(f *fixture) {
 		row.PolicyVersion{Policy: "a:variable:a", Version: 9}, row.PolicyVersion{Policy: "a:variable:a", Version: 10},
 		row.HostFactoryToken{Digest: [32]byte{1}, Factory: "a:variable:a", Sealed: []byte{1}},
 		row.Authenticator{Resource: "a:variable:a", Enabled: true}, row.Authenticator{Resource: "a:variable:a/b"},
+		row.Rotation{Variable: "a:variable:B", Revision: 1, State: "idle"}, row.Rotation{Variable: "a:variable:a", Revision: 2, State: "idle"},
+		row.Credential{Variable: "a:variable:a", Slot: row.Candidate}, row.Credential{Variable: "a:variable:a", Slot: row.Previous},
 	}
 	reversed := slices.Clone(want)
 	slices.Reverse(reversed)

@@ -1,0 +1,148 @@
+package core
+
+import (
+	"strings"
+	"time"
+
+	"github.com/tidwall/btree"
+
+	"rekey/internal/ident"
+	"rekey/internal/rbac"
+	"rekey/internal/rotation"
+	"rekey/internal/row"
+)
+
+// DueRotation is a rotation for which there is something to do.
+type DueRotation struct {
+	Variable  ident.ID
+	Due       time.Time
+	Scheduled bool // only because its time has come: nobody waits for it
+}
+
+// dueList has the rotations by the moment at which there is something to do for them. It
+// is derived from the rows, and guarded as the graph is.
+type dueList struct {
+	scheduled, urgent *btree.BTreeG[DueRotation]
+	at                map[ident.ID]DueRotation
+	wake              chan struct{}
+}
+
+func newDueList() dueList {
+	return dueList{scheduled: newDueOrder(), urgent: newDueOrder(), at: map[ident.ID]DueRotation{}, wake: make(chan struct{}, 1)}
+}
+
+func newDueOrder() *btree.BTreeG[DueRotation] {
+	return btree.NewBTreeGOptions(func(a, b DueRotation) bool {
+		if a.Due.Equal(b.Due) {
+			return a.Variable < b.Variable
+		}
+		return a.Due.Before(b.Due)
+	}, btree.Options{NoLocks: true})
+}
+
+func (l *dueList) order(d DueRotation) *btree.BTreeG[DueRotation] {
+	if d.Scheduled {
+		return l.scheduled
+	}
+	return l.urgent
+}
+
+func (l *dueList) set(d DueRotation) {
+	old, had := l.at[d.Variable]
+	if had && old == d {
+		return
+	}
+	if had {
+		l.order(old).Delete(old)
+		delete(l.at, d.Variable)
+	}
+	if d.Due.IsZero() {
+		return
+	}
+	l.at[d.Variable] = d
+	l.order(d).Set(d)
+	if first, _ := l.order(d).Min(); first.Variable == d.Variable {
+		l.signal()
+	}
+}
+
+func (l *dueList) signal() {
+	select {
+	case l.wake <- struct{}{}:
+	default: // there is a signal already
+	}
+}
+
+// schedule brings the due list up to date with a variable. The caller holds the graph.
+func (c *Core) schedule(id ident.ID, now time.Time) {
+	d := DueRotation{Variable: id}
+	if x := c.graph.Resource(id); x != nil && rotates(x) {
+		w, settings := c.rotationOf(x)
+		version, expires := newest(x)
+		d.Due = rotation.Due(&w, &settings, version, expires, now)
+		d.Scheduled = w.State == rotation.Idle && w.Version == version && w.RequestedAt.IsZero() && !rotation.Open(&w)
+	}
+	c.due.set(d)
+}
+
+// scheduleSet brings the due list up to date with a set that was applied.
+func (c *Core) scheduleSet(set *row.Set, now time.Time) {
+	if c.targets == nil {
+		return
+	}
+	for _, change := range set.Changes {
+		switch r := change.Row.(type) {
+		case row.Rotation:
+			c.schedule(r.Variable, now)
+		case row.Secret:
+			c.schedule(r.Resource, now)
+		case row.Resource:
+			if r.ID.Kind() == "variable" {
+				c.schedule(r.ID, now)
+			}
+		case row.Annotation:
+			if strings.HasPrefix(r.Name, "rotation/") {
+				c.schedule(r.Resource, now)
+			}
+		}
+	}
+}
+
+// RescheduleRotations derives the due list anew, as is needed when the clock has stepped.
+func (c *Core) RescheduleRotations() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.targets == nil {
+		return
+	}
+	now := c.now()
+	c.graph.Ascend("", func(x *rbac.Resource) bool {
+		if rotates(x) {
+			c.schedule(x.ID, now)
+		}
+		return true
+	})
+	c.due.signal() // what was not due yet may be now
+}
+
+// DueRotations visits what is due now, the longest due first, until visit returns false:
+// those whose time has come, or those that are urgent. If it has visited them all, wait
+// is how long it takes until there is more, negative if that is not known;
+// RotationsChanged says when that has come nearer.
+func (c *Core) DueRotations(scheduled bool, visit func(DueRotation) bool) (wait time.Duration) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	now := c.now()
+	wait = -1
+	c.due.order(DueRotation{Scheduled: scheduled}).Scan(func(d DueRotation) bool {
+		if d.Due.After(now) {
+			wait = d.Due.Sub(now)
+			return false
+		}
+		return visit(d)
+	})
+	return wait
+}
+
+// RotationsChanged gets a signal when there is something to do earlier than before.
+func (c *Core) RotationsChanged() <-chan struct{} { return c.due.wake }

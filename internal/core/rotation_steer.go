@@ -1,0 +1,179 @@
+package core
+
+import (
+	"context"
+	"time"
+
+	"rekey/internal/ident"
+	"rekey/internal/rotation"
+	"rekey/internal/rotation/target"
+	"rekey/internal/row"
+)
+
+// What people do to rotations. All of it takes update on the rotated variable, and is
+// in the audit and in the rotation's history.
+
+// RotateNow asks for a new value at once.
+func (c *Core) RotateNow(ctx context.Context, caller Caller, id ident.ID) error {
+	return c.steer(ctx, caller, id, "requested", "", func(w *row.Rotation, s steering) error { return rotation.RotateNow(w, caller.Role, s.now) })
+}
+
+// PauseRotation keeps a rotation from starting until it is resumed.
+func (c *Core) PauseRotation(ctx context.Context, caller Caller, id ident.ID, reason string) error {
+	return c.steer(ctx, caller, id, "paused", reason, func(w *row.Rotation, s steering) error {
+		return rotation.Pause(w, caller.Role, reason, s.now)
+	})
+}
+
+// ResumeRotation ends a pause, and re-arms a rotation that was suspended because its
+// target has changed.
+func (c *Core) ResumeRotation(ctx context.Context, caller Caller, id ident.ID) error {
+	return c.steer(ctx, caller, id, "resumed", "", func(w *row.Rotation, _ steering) error { return rotation.Resume(w) })
+}
+
+// RetryRotation tries again at once what has failed, also out of quarantine.
+func (c *Core) RetryRotation(ctx context.Context, caller Caller, id ident.ID) error {
+	return c.steer(ctx, caller, id, "retry requested", "", func(w *row.Rotation, s steering) error { return rotation.Retry(w, caller.Role, s.now) })
+}
+
+// ReconcileRotation asks for a new value to be set without knowing the old one.
+func (c *Core) ReconcileRotation(ctx context.Context, caller Caller, id ident.ID) error {
+	return c.steer(ctx, caller, id, "reconcile requested", "", func(w *row.Rotation, s steering) error { return rotation.Reconcile(w, caller.Role, s.now) })
+}
+
+// AdoptRotation declares the newest version of the variable to be what the target accepts.
+func (c *Core) AdoptRotation(ctx context.Context, caller Caller, id ident.ID) error {
+	return c.steer(ctx, caller, id, "adopted", "", func(w *row.Rotation, s steering) error {
+		keep, err := rotation.Adopt(w, s.version, s.now)
+		s.adopted(keep)
+		return err
+	})
+}
+
+// steering is what a change of a rotation by hand relies on.
+type steering struct {
+	now     time.Time
+	version int
+	adopted func(keep bool)
+}
+
+func (c *Core) steer(ctx context.Context, caller Caller, id ident.ID, event, reason string, change func(*row.Rotation, steering) error) error {
+	var w row.Rotation
+	err := retry(func() error {
+		var once error
+		w, once = c.steerOnce(ctx, caller, id, event, reason, change)
+		return once
+	})
+	return c.decided(err, c.by(caller).RotationStep(id, w.ID, event, w.State, err))
+}
+
+func (c *Core) steerOnce(ctx context.Context, caller Caller, id ident.ID, event, reason string, change func(*row.Rotation, steering) error) (row.Rotation, error) {
+	c.mu.RLock()
+	x, err := c.permitted(caller, "update", id)
+	if err == nil && (!rotates(x) || c.targets == nil) {
+		err = notRotated(id)
+	}
+	var before row.Rotation
+	s := steering{now: c.now()}
+	if err == nil {
+		before, _ = c.rotationOf(x)
+		s.version = x.Latest()
+	}
+	c.mu.RUnlock()
+	if err != nil {
+		return before, err
+	}
+	discards, keeps := false, false
+	s.adopted = func(keep bool) { discards, keeps = before.Candidate, keep }
+	w := before
+	if err := change(&w, s); err != nil {
+		return before, err
+	}
+	w.Revision++
+	set := &row.Set{Require: []row.Condition{row.RotationIs{Variable: id, Revision: before.Revision}, row.ResourceExists{Resource: id}}}
+	if discards {
+		r := &RotationRun{c: c, id: id, slots: map[row.Slot]target.Credential{}}
+		candidate, err := r.credential(ctx, row.Candidate)
+		if err != nil {
+			return before, err
+		}
+		if keeps {
+			if err := r.put(set, row.Discarded, candidate, before.Discarded); err != nil {
+				return before, err
+			}
+		}
+		set.Add(row.Delete, row.Credential{Variable: id, Slot: row.Candidate})
+	}
+	set.Add(saved(before), w)
+	addEvent(set, row.RotationEvent{Variable: id, Revision: w.Revision, At: s.now, ID: w.ID, State: w.State, Actor: string(caller.Role), Event: event, Message: reason})
+	return w, c.commit(ctx, set)
+}
+
+// RotationPlan is what a rotation would meet. Nothing is changed to find out.
+type RotationPlan struct {
+	RotationStatus
+	Target   string // address and account; empty if it cannot be told
+	Accepted bool   // the target accepts the current value
+	Problem  string // why a rotation would not work; empty: nothing was found
+}
+
+// PlanRotation tries a login with the current value, and tells what a rotation would do.
+func (c *Core) PlanRotation(ctx context.Context, caller Caller, id ident.ID) (RotationPlan, error) {
+	p, err := c.planRotation(ctx, caller, id)
+	return p, c.decided(err, c.by(caller).RotationStep(id, p.ID, "planned only", p.State, err))
+}
+
+func (c *Core) planRotation(ctx context.Context, caller Caller, id ident.ID) (RotationPlan, error) {
+	c.mu.RLock()
+	x, err := c.permitted(caller, "update", id)
+	if err == nil && (!rotates(x) || c.targets == nil) {
+		err = notRotated(id)
+	}
+	var p RotationPlan
+	if err == nil {
+		p.RotationStatus = c.rotationStatus(x, c.now())
+	}
+	c.mu.RUnlock()
+	if err != nil {
+		return p, err
+	}
+	r := &RotationRun{c: c, id: id}
+	if err := r.bind(ctx); err != nil {
+		return p, err
+	}
+	problem := r.problem
+	if p.Target = r.identity; problem == nil {
+		ctx, cancel := context.WithTimeout(ctx, planTime)
+		defer cancel()
+		_, err := contained(func() (struct{}, error) { return struct{}{}, r.target.Probe(ctx, r.current) })
+		problem, p.Accepted = classified(err), err == nil
+	}
+	if problem != nil {
+		p.Problem = problem.Error()
+	}
+	if was := r.run.Row.Identity; p.Problem == "" && was != "" && was != r.identity {
+		p.Problem = "the target has changed from " + was + ": the rotation will be suspended until somebody resumes it"
+	}
+	return p, nil
+}
+
+// planTime is how long a login may take before somebody who waits.
+const planTime = 20 * time.Second
+
+// request is the change by which declaring a value expired makes its rotation due; nil
+// if the variable does not rotate.
+func (c *Core) request(caller Caller, id ident.ID) *row.Set {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	x := c.graph.Resource(id)
+	if c.targets == nil || x == nil || !rotates(x) || x.Latest() == 0 {
+		return nil
+	}
+	before, _ := c.rotationOf(x)
+	w := before
+	w.RequestedAt, w.RequestedBy, w.RetryAt = c.now(), caller.Role, time.Time{}
+	w.Revision++
+	set := &row.Set{Require: []row.Condition{row.RotationIs{Variable: id, Revision: before.Revision}}}
+	set.Add(saved(before), w)
+	return set
+}

@@ -1,0 +1,272 @@
+package engine_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"rekey/internal/core"
+	"rekey/internal/fault"
+	"rekey/internal/policy"
+	"rekey/internal/rotation"
+	"rekey/internal/secret"
+)
+
+func TestAWrittenValueIsReplacedAtOnceAndThenByItsTTL(t *testing.T) {
+	w := newWorld(t)
+	w.declare(map[string][]string{"password": {"rotation/ttl: P1D"}})
+	w.start()
+	begun := time.Now()
+	w.handOver("password", "first")
+	w.settles("password", rotation.Idle, 2)
+	if took := time.Since(begun); took > time.Second {
+		t.Errorf("the hand-over took %s", took)
+	}
+	second := w.value("password")
+	if second == "first" || !w.model.works("password", second) {
+		t.Errorf("published %q does not work", second)
+	}
+	s := w.status("password")
+	if due := s.Due.Sub(s.LastSuccess); due < 21*time.Hour || due > 27*time.Hour || s.Expires.Sub(s.LastSuccess) != 24*time.Hour {
+		t.Errorf("due after %s, expires after %s", due, s.Expires.Sub(s.LastSuccess))
+	}
+	w.later(20 * time.Hour)
+	time.Sleep(50 * time.Millisecond)
+	w.settles("password", rotation.Idle, 2)
+	w.later(7 * time.Hour)
+	w.settles("password", rotation.Idle, 3)
+	for _, plain := range []string{"first", second, w.value("password")} {
+		if strings.Contains(w.audit.String(), plain) {
+			t.Error("a value is in the audit")
+		}
+	}
+	for _, step := range []string{"planned", "applying", "applied", "verified", "published", "retired"} {
+		if !strings.Contains(w.audit.String(), "advanced the rotation of acme:variable:db/password: "+step) {
+			t.Errorf("the audit does not have %q", step)
+		}
+	}
+}
+
+func TestARestartRotatesNothingEarly(t *testing.T) {
+	w := newWorld(t)
+	w.declare(map[string][]string{"password": {"rotation/ttl: P1D"}})
+	w.start()
+	w.handOver("password", "first")
+	w.settles("password", rotation.Idle, 2)
+	w.close()
+	w.open()
+	w.start()
+	time.Sleep(100 * time.Millisecond)
+	w.settles("password", rotation.Idle, 2)
+}
+
+func TestAChangedTTLTakesEffectAtOnce(t *testing.T) {
+	w := newWorld(t)
+	w.declare(map[string][]string{"password": {"rotation/ttl: P30D"}})
+	w.start()
+	w.handOver("password", "first")
+	w.settles("password", rotation.Idle, 2)
+	w.later(2 * time.Hour)
+	w.declare(map[string][]string{"password": {"rotation/ttl: PT1H"}})
+	w.settles("password", rotation.Idle, 3)
+}
+
+func TestAFirstValueMayBeKept(t *testing.T) {
+	w := newWorld(t)
+	w.declare(map[string][]string{"password": {"rotation/ttl: P1D", "rotation/initial: keep"}})
+	w.start()
+	w.handOver("password", "first")
+	w.settles("password", rotation.Idle, 1)
+	w.later(28 * time.Hour)
+	w.settles("password", rotation.Idle, 2)
+}
+
+func TestWithoutTTLOnlyARequestRotates(t *testing.T) {
+	w := newWorld(t)
+	w.declare(map[string][]string{"password": nil})
+	w.start()
+	w.handOver("password", "first")
+	time.Sleep(50 * time.Millisecond)
+	if s := w.status("password"); s.Revision != 0 {
+		t.Errorf("something was done: %+v", s)
+	}
+	must(t, w.RotateNow(ctx, core.Operator(), variable("password")))
+	w.settles("password", rotation.Idle, 2)
+	must(t, w.ExpireSecret(ctx, core.Operator(), variable("password")))
+	w.settles("password", rotation.Idle, 3)
+}
+
+func TestPeopleSteer(t *testing.T) {
+	w := newWorld(t)
+	w.declare(map[string][]string{"password": {"rotation/ttl: P1D"}})
+	w.start()
+	w.handOver("password", "first")
+	w.settles("password", rotation.Idle, 2)
+
+	must(t, w.PauseRotation(ctx, core.Operator(), variable("password"), "freeze"))
+	w.later(48 * time.Hour)
+	time.Sleep(50 * time.Millisecond)
+	if s := w.status("password"); s.Rotation.Version != 2 || !s.Paused || s.PauseReason != "freeze" {
+		t.Errorf("paused: %+v", s)
+	}
+	if err := w.RotateNow(ctx, core.Operator(), variable("password")); !fault.Is(err, fault.Conflict) {
+		t.Errorf("a paused one is rotated: %v", err)
+	}
+	must(t, w.ResumeRotation(ctx, core.Operator(), variable("password")))
+	w.settles("password", rotation.Idle, 3)
+
+	w.model.set("password", "changed at the target")
+	must(t, w.RotateNow(ctx, core.Operator(), variable("password")))
+	w.settles("password", rotation.Quarantined, 3)
+	list, err := w.Rotations(ctx, core.Operator(), "acme", rotation.Quarantined)
+	must(t, err)
+	if len(list) != 1 || list[0].ErrorClass != "authentication failed" {
+		t.Errorf("quarantined: %+v", list)
+	}
+	w.model.mu.Lock()
+	refusals := w.model.account("password").refusals
+	w.model.mu.Unlock()
+	if refusals > w.limits.AuthFailures {
+		t.Errorf("%d refused logins", refusals)
+	}
+	plan, err := w.PlanRotation(ctx, core.Operator(), variable("password"))
+	must(t, err)
+	if plan.Accepted || plan.Problem == "" || plan.Target != "model.example:1 user password" {
+		t.Errorf("plan: %+v", plan)
+	}
+	must(t, w.SetSecret(ctx, core.Operator(), variable("password"), secret.FromString("changed at the target")))
+	w.settles("password", rotation.Idle, 5)
+	if !w.model.works("password", w.value("password")) {
+		t.Error("the published value does not work")
+	}
+	must(t, w.AdoptRotation(ctx, core.Operator(), variable("password")))
+	events, err := w.RotationHistory(ctx, core.Operator(), variable("password"))
+	must(t, err)
+	if last := events[len(events)-1]; last.Event != "adopted" || len(events) > 64 {
+		t.Errorf("%d events, the last %+v", len(events), last)
+	}
+}
+
+func TestAnotherTargetSuspendsUntilSomebodyResumes(t *testing.T) {
+	w := newWorld(t)
+	w.declare(map[string][]string{"password": {"rotation/ttl: P1D"}})
+	w.start()
+	w.handOver("password", "first")
+	w.settles("password", rotation.Idle, 2)
+	held := w.value("password")
+	w.declare(map[string][]string{"password": {"rotation/ttl: P1D", "rotation/model/poison: elsewhere"}})
+	must(t, w.RotateNow(ctx, core.Operator(), variable("password")))
+	w.settles("password", rotation.Suspended, 2)
+	if !w.model.works("password", held) {
+		t.Error("the value was used on the other target")
+	}
+	must(t, w.ResumeRotation(ctx, core.Operator(), variable("password")))
+	must(t, w.RotateNow(ctx, core.Operator(), variable("password")))
+	w.settles("password", rotation.Idle, 3)
+}
+
+func TestReconcileAndPrivilegedAccountsMendWhatNobodyKnows(t *testing.T) {
+	w := newWorld(t)
+	w.declare(map[string][]string{"password": {"rotation/ttl: P1D", "rotation/model/mode: admin"}})
+	w.start()
+	w.handOver("password", "first")
+	w.settles("password", rotation.Idle, 2)
+	w.model.set("password", "nobody knows")
+	must(t, w.ReconcileRotation(ctx, core.Operator(), variable("password")))
+	w.settles("password", rotation.Idle, 3)
+	if !w.model.works("password", w.value("password")) {
+		t.Error("it was not mended")
+	}
+}
+
+func TestAPolicyWithUselessAnnotationsIsRefused(t *testing.T) {
+	w := newWorld(t)
+	for annotation, want := range map[string]string{
+		"rotation/ttl: 30 days":               "rotation/ttl",
+		"rotation/schedule: every day":        "rotation/schedule",
+		"rotation/model/length: many":         "rotation/model/length",
+		"rotation/tll: P1D":                   "rotation/tll",
+		"rotation/initial: never":             "rotation/initial",
+		"rotation/window: PT1H":               "rotation/window",
+		"rotation/rotator: oracle/password\n": "rotation/rotator",
+	} {
+		text := strings.Replace(declaration(map[string][]string{"password": {annotation}}), "      rotation/rotator: model/password\n", "", 1)
+		if !strings.Contains(annotation, "rotator") {
+			text = declaration(map[string][]string{"password": {annotation}})
+		}
+		_, err := w.LoadPolicy(ctx, core.Operator(), "acme:policy:root", policy.Modify, []byte(text))
+		if !fault.Is(err, fault.PolicyInvalid) || !strings.Contains(fmt.Sprint(err), "'"+want+"'") {
+			t.Errorf("%s: %v", annotation, err)
+		}
+	}
+}
+
+// TestPoisonHarmsNoOther: of 1,000 variables ten are poisoned in each known way; the others
+// rotate as if nothing were.
+func TestPoisonHarmsNoOther(t *testing.T) {
+	poisons := []string{"siblings panic", "bind panics", "bind refuses", "candidate panics",
+		"apply panics", "apply hangs", "apply hangs for ever", "apply refuses", "apply refuses the value", "apply is unreachable", "apply fails to log in", "apply breaks off",
+		"probe panics", "probe hangs", "probe hangs for ever", "probe refuses", "probe is unreachable", "probe breaks off",
+		"retire panics", "retire hangs", "retire refuses"}
+	w := newWorld(t)
+	variables := map[string][]string{}
+	for i := range 1000 {
+		lines := []string{"rotation/ttl: P1D"}
+		if i < 10*len(poisons) {
+			lines = append(lines, "rotation/model/poison: "+poisons[i/10])
+		}
+		variables[fmt.Sprintf("v%d", i)] = lines
+	}
+	w.declare(variables)
+	w.options.PerTarget = 8
+	for name := range variables {
+		w.handOver(name, "first-of-"+name)
+	}
+	begun := time.Now()
+	w.start()
+	w.eventually("all others have rotated", func() bool {
+		for i := 10 * len(poisons); i < 1000; i++ {
+			if s := w.status(fmt.Sprintf("v%d", i)); s.State != rotation.Idle || s.Rotation.Version != 2 {
+				return false
+			}
+		}
+		return true
+	})
+	t.Logf("%d others rotated beside %d ways of poison in %s", 1000-10*len(poisons), len(poisons), time.Since(begun).Round(time.Millisecond))
+	for i := range 10 * len(poisons) {
+		s := w.status(fmt.Sprintf("v%d", i))
+		published := s.Rotation.Version == 2
+		if wants := strings.HasPrefix(poisons[i/10], "retire"); published && !wants {
+			t.Errorf("%s: a poisoned rotation was published: %+v", poisons[i/10], s)
+		}
+	}
+}
+
+// TestStoppingFinishesWhatTheTargetHasHeardOf: until then readers have a dead value.
+func TestStoppingFinishesWhatTheTargetHasHeardOf(t *testing.T) {
+	w := newWorld(t)
+	w.declare(map[string][]string{"password": {"rotation/ttl: P1D"}})
+	w.options.StepTime = 10 * time.Second
+	applied, goOn := make(chan struct{}), make(chan struct{})
+	w.model.after = func(call, _ string) error {
+		if call == "apply" {
+			close(applied)
+			<-goOn
+		}
+		return nil
+	}
+	w.start()
+	w.handOver("password", "first")
+	<-applied
+	halted := make(chan struct{})
+	go func() { w.halt(); close(halted) }()
+	close(goOn)
+	<-halted
+	if s := w.status("password"); s.Rotation.Version != 2 {
+		t.Errorf("stopped before it was published: %+v", s)
+	}
+	if !w.model.works("password", w.value("password")) {
+		t.Error("the published value does not work")
+	}
+}

@@ -1,0 +1,228 @@
+package engine_test
+
+import (
+	"context"
+	"encoding/hex"
+	"io"
+	"strings"
+	"sync"
+
+	"rekey/internal/rotation/target"
+	"rekey/internal/secret"
+)
+
+// model is a kind of target with exact semantics, in this process: accounts by name,
+// each with its password or, where the target issues keys, with several.
+type model struct {
+	mu       sync.Mutex
+	accounts map[string]*account
+	gate     func(call, account string) error // before each call, outside of the lock; may hang or panic
+	after    func(call, account string) error // after its effect
+	applied  int
+	read     map[string]bool // values of siblings
+}
+
+type account struct {
+	keys     map[string]bool // that work; at most one unless the target issues them
+	logins   map[string]bool // that have worked once
+	refusals int             // of logins, in a row
+	applies  int
+}
+
+func newModel() *model { return &model{accounts: map[string]*account{}, read: map[string]bool{}} }
+
+func (m *model) account(name string) *account {
+	if m.accounts[name] == nil {
+		m.accounts[name] = &account{keys: map[string]bool{}, logins: map[string]bool{}}
+	}
+	return m.accounts[name]
+}
+
+// set makes a password the one that works, as somebody at the target does.
+func (m *model) set(name, password string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	a := m.account(name)
+	a.keys, a.refusals = map[string]bool{password: true}, 0
+}
+
+func (m *model) works(name, password string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.account(name).keys[password]
+}
+
+func (m *model) Name() string { return "model/password" }
+
+func (m *model) Check(annotations map[string]string) []target.Problem {
+	if length, ok := annotations["rotation/model/length"]; ok && length != "20" {
+		return []target.Problem{{Annotation: "rotation/model/length", Message: "it is not 20", Advice: "Write 20."}}
+	}
+	return nil
+}
+
+func (m *model) Siblings(annotations map[string]string) target.Siblings {
+	if annotations["rotation/model/poison"] == "siblings panic" {
+		panic("poison")
+	}
+	reads := []string{"username?"}
+	if more := annotations["rotation/model/reads"]; more != "" {
+		reads = append(reads, more)
+	}
+	var writes []string
+	if name := annotations["rotation/model/writes"]; name != "" {
+		writes = append(writes, name)
+	}
+	return target.Siblings{Reads: reads, Writes: writes}
+}
+
+func (m *model) Bind(b target.Binding) (target.Target, error) {
+	t := &modelTarget{m: m, name: b.Annotations["rotation/model/account"], poison: b.Annotations["rotation/model/poison"], mode: b.Annotations["rotation/model/mode"], writes: b.Annotations["rotation/model/writes"], rand: b.Rand}
+	m.mu.Lock()
+	for _, value := range b.Values {
+		m.read[value.RevealString()] = true
+	}
+	m.mu.Unlock()
+	switch t.poison {
+	case "bind panics":
+		panic("poison")
+	case "bind refuses":
+		return nil, target.Errorf(target.Refused, nil, "the url is malformed")
+	}
+	return t, nil
+}
+
+type modelTarget struct {
+	m                  *model
+	name, poison, mode string
+	writes             string // a variable that changes together with the rotated one
+	rand               io.Reader
+}
+
+func (t *modelTarget) Identity() string {
+	if t.poison != "" {
+		return "poisoned.example:" + strings.ReplaceAll(t.poison, " ", "-") + " user " + t.name
+	}
+	return "model.example:1 user " + t.name
+}
+
+func (t *modelTarget) Resets() bool { return t.mode == "admin" }
+
+func (t *modelTarget) Candidate(target.Credential) (target.Credential, error) {
+	if t.poison == "candidate panics" {
+		panic("poison")
+	}
+	if t.mode == "issue" {
+		return nil, nil
+	}
+	value, err := t.draw()
+	made := target.Credential{target.Main: secret.FromString(value)}
+	if t.writes != "" {
+		made[t.writes] = secret.FromString("id-of-" + value)
+	}
+	return made, err
+}
+
+func (t *modelTarget) draw() (string, error) {
+	b := make([]byte, 10)
+	_, err := io.ReadFull(t.rand, b)
+	return hex.EncodeToString(b), err
+}
+
+func (t *modelTarget) call(ctx context.Context, call string, effect func(*account) error) error {
+	if err := t.poisoned(ctx, call); err != nil {
+		return err
+	}
+	do := func() error {
+		t.m.mu.Lock()
+		defer t.m.mu.Unlock()
+		return effect(t.m.account(t.name))
+	}
+	if t.m.gate != nil {
+		err := t.m.gate(call, t.name)
+		if err == errTwice {
+			err = do()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	err := do()
+	if err == nil && t.m.after != nil {
+		if err = t.m.after(call, t.name); err == errTwice {
+			err = do()
+		}
+	}
+	return err
+}
+
+func (t *modelTarget) poisoned(ctx context.Context, call string) error {
+	if !strings.HasPrefix(t.poison, call+" ") {
+		return nil
+	}
+	switch strings.TrimPrefix(t.poison, call+" ") {
+	case "panics":
+		panic("poison")
+	case "hangs":
+		<-ctx.Done()
+		return ctx.Err()
+	case "hangs for ever":
+		select {}
+	case "refuses":
+		return target.Errorf(target.Refused, nil, "no")
+	case "refuses the value":
+		e := target.Errorf(target.Refused, nil, "too weak")
+		e.BadValue = true
+		return e
+	case "is unreachable":
+		return target.Errorf(target.Unreachable, nil, "connection refused")
+	case "fails to log in":
+		return target.Errorf(target.AuthFailed, nil, "wrong password")
+	}
+	return io.ErrUnexpectedEOF
+}
+
+func (a *account) login(c target.Credential) error {
+	value := c[target.Main].RevealString()
+	if !a.keys[value] {
+		a.refusals++
+		return target.Errorf(target.AuthFailed, nil, "wrong password")
+	}
+	a.refusals, a.logins[value] = 0, true
+	return nil
+}
+
+func (t *modelTarget) Apply(ctx context.Context, current, next target.Credential) (made target.Credential, err error) {
+	err = t.call(ctx, "apply", func(a *account) error {
+		if t.mode != "admin" {
+			if err := a.login(current); err != nil {
+				return err
+			}
+		}
+		a.applies++
+		t.m.applied++
+		if t.mode == "issue" {
+			value, err := t.draw()
+			a.keys[value] = true
+			made = target.Credential{target.Main: secret.FromString(value)}
+			return err
+		}
+		a.keys = map[string]bool{next[target.Main].RevealString(): true}
+		made = next
+		return nil
+	})
+	return made, err
+}
+
+func (t *modelTarget) Probe(ctx context.Context, c target.Credential) error {
+	return t.call(ctx, "probe", func(a *account) error { return a.login(c) })
+}
+
+func (t *modelTarget) Retire(ctx context.Context, _, old target.Credential) error {
+	return t.call(ctx, "retire", func(a *account) error {
+		if t.mode == "issue" {
+			delete(a.keys, old[target.Main].RevealString())
+		}
+		return nil
+	})
+}

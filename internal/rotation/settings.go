@@ -1,0 +1,143 @@
+package rotation
+
+import (
+	"slices"
+	"strings"
+	"time"
+	_ "time/tzdata" // the machine may have no time zones of its own
+
+	"rekey/internal/period"
+	"rekey/internal/rotation/target"
+)
+
+// Settings are how one variable rotates: its annotations, read.
+type Settings struct {
+	Rotator  string
+	TTL      time.Duration // 0: none
+	Schedule *Schedule     // nil: at any time
+	Grace    time.Duration // how long the old value stays valid, where the target can keep it
+	Keep     bool          // a value that somebody writes is not replaced at once
+	Limits   Limits
+}
+
+// The annotations that the engine itself reads.
+const (
+	Rotator  = "rotation/rotator"
+	ttl      = "rotation/ttl"
+	schedule = "rotation/schedule"
+	window   = "rotation/window"
+	timezone = "rotation/timezone"
+	initial  = "rotation/initial"
+	grace    = "rotation/grace"
+)
+
+var ours = []string{Rotator, ttl, schedule, window, timezone, initial, grace}
+
+// Manual tells that nothing but a request rotates the variable.
+func (s *Settings) Manual() bool { return s.TTL == 0 && s.Schedule == nil }
+
+// Read reads annotations. What it finds fault with it leaves out of the settings.
+func Read(annotations map[string]string, limits Limits) (Settings, []target.Problem) {
+	s := Settings{Rotator: annotations[Rotator], Limits: limits}
+	var problems []target.Problem
+	complain := func(annotation, message, advice string) {
+		problems = append(problems, target.Problem{Annotation: annotation, Message: message, Advice: advice})
+	}
+	duration := func(annotation, advice string) time.Duration {
+		text, ok := annotations[annotation]
+		if !ok {
+			return 0
+		}
+		d, err := period.Parse(text)
+		switch {
+		case err != nil:
+			complain(annotation, err.Error(), advice)
+		case d <= 0:
+			complain(annotation, "it is no time at all", advice)
+		}
+		return d
+	}
+	s.TTL = duration(ttl, "Write how long a value may live: P30D is thirty days, PT12H twelve hours. Leave it out to rotate by hand or by schedule only.")
+	s.Grace = duration(grace, "Write how long the old value stays valid: PT1H is one hour. Leave it out to end it at once.")
+	length := duration(window, "Write how long the window is open: PT2H is two hours.")
+	zone := time.UTC
+	if name, ok := annotations[timezone]; ok {
+		z, err := time.LoadLocation(name)
+		if err != nil || name == "" || name == "Local" {
+			complain(timezone, "there is no such time zone", "Write a name of the IANA time zone database, such as Europe/Berlin or UTC.")
+		} else {
+			zone = z
+		}
+	}
+	text, scheduled := annotations[schedule]
+	switch {
+	case scheduled:
+		if length == 0 {
+			length = time.Hour
+		}
+		var err error
+		if s.Schedule, err = NewSchedule(text, length, zone); err != nil {
+			complain(schedule, err.Error(), "Write when windows begin as cron does: '0 3 * * sun' is Sundays at three.")
+		}
+	default:
+		for _, name := range [...]string{window, timezone} {
+			if _, ok := annotations[name]; ok {
+				complain(name, "there is no "+schedule+" for it to apply to", "Add "+schedule+", or remove it.")
+			}
+		}
+	}
+	switch value := annotations[initial]; value {
+	case "", "rotate":
+	case "keep":
+		s.Keep = true
+	default:
+		complain(initial, "it is neither 'rotate' nor 'keep'", "Write 'keep' if the first value is to live for a whole ttl, or leave it out.")
+	}
+	if s.TTL > 0 && s.Grace >= s.TTL {
+		complain(grace, "it is not shorter than the ttl", "End the old value before the next one comes: make the grace shorter.")
+	}
+	return s, problems
+}
+
+// Check finds fault with the annotations of one variable, when its policy is loaded.
+// Without a rotator they mean nothing, and nothing is wrong with them.
+func Check(annotations map[string]string, kinds map[string]target.Kind) []target.Problem {
+	name, ok := annotations[Rotator]
+	if !ok {
+		return nil
+	}
+	kind := kinds[name]
+	if kind == nil {
+		known := make([]string, 0, len(kinds))
+		for name := range kinds {
+			known = append(known, name)
+		}
+		slices.Sort(known)
+		return []target.Problem{{Annotation: Rotator, Message: "there is no rotator '" + name + "'",
+			Advice: "Choose one of: " + strings.Join(known, ", ") + "."}}
+	}
+	_, problems := Read(annotations, DefaultLimits())
+	problems = append(problems, kind.Check(annotations)...)
+	for annotation := range annotations {
+		if !strings.HasPrefix(annotation, "rotation/") || slices.Contains(ours, annotation) || belongs(annotation, kinds) {
+			continue
+		}
+		problems = append(problems, target.Problem{Annotation: annotation, Message: "rotation knows no such annotation",
+			Advice: "Correct its name, or remove it. Those of every rotator are: " + strings.Join(ours, ", ") + "."})
+	}
+	slices.SortStableFunc(problems, func(a, b target.Problem) int { return strings.Compare(a.Annotation, b.Annotation) })
+	return problems
+}
+
+// belongs tells whether an annotation is below the prefix of a kind, who knows it:
+// rotation/postgresql/password/length, or rotation/postgresql/... where kinds of one
+// family share some.
+func belongs(annotation string, kinds map[string]target.Kind) bool {
+	for name := range kinds {
+		family, _, _ := strings.Cut(name, "/")
+		if strings.HasPrefix(annotation, "rotation/"+family+"/") {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,189 @@
+// Package mysql rotates passwords of MariaDB and MySQL accounts: kind mysql/password.
+//
+// Beside the password it reads variable url (host, host:port, or a URL with scheme mysql
+// or mariadb; parameter sslmode) and username. TLS is verified unless the url or
+// annotation sslmode says otherwise; annotation ca names a variable with the authority
+// to trust. Annotation account-host is the host part of the account's name, % if not
+// given, for an administrator who changes it.
+//
+// MariaDB gets the hash of a new password, not the password, unless a plugin of the
+// server has to see it to judge it.
+//
+// It imports target, password and transport.
+package mysql
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha1"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"rekey/internal/rotation/target"
+	"rekey/internal/rotation/target/password"
+	"rekey/internal/rotation/target/transport"
+	"rekey/internal/secret"
+)
+
+// Kind is mysql/password.
+func Kind() target.Kind {
+	return password.Kind{
+		Kind:     "mysql/password",
+		Settings: map[string]func(string) error{"sslmode": transport.ParseMode, "ca": nil, "account-host": nil},
+		Reads: func(settings map[string]string) []string {
+			reads := []string{"url"}
+			if settings["ca"] != "" {
+				reads = append(reads, settings["ca"])
+			}
+			return reads
+		},
+		Open: open,
+	}
+}
+
+type server struct {
+	host, port  string
+	accountHost string
+	security    transport.Security
+	dial        target.Dial
+}
+
+func open(p password.Place) (password.System, error) {
+	s := &server{accountHost: p.Settings["account-host"], dial: p.Dial}
+	if s.accountHost == "" {
+		s.accountHost = "%"
+	}
+	mode, err := s.parse(p.Values["url"].RevealString())
+	if err != nil {
+		return nil, target.Errorf(target.Refused, err, "variable url: %s", err)
+	}
+	if p.Settings["sslmode"] != "" {
+		mode = p.Settings["sslmode"]
+	}
+	if s.security, err = transport.NewSecurity(mode, p.Values[p.Settings["ca"]]); err != nil {
+		return nil, target.Errorf(target.Refused, err, "sslmode or ca: %s", err)
+	}
+	return s, nil
+}
+
+// parse reads an address, and gives the sslmode that it names.
+func (s *server) parse(text string) (string, error) {
+	text = strings.TrimSpace(text)
+	if !strings.Contains(text, "://") {
+		text = "mysql://" + text
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Hostname() == "" || u.Scheme != "mysql" && u.Scheme != "mariadb" {
+		return "", errors.New("it must be a host, host:port, or a URL with scheme mysql or mariadb")
+	}
+	if u.User != nil {
+		return "", errors.New("it must not hold a user or a password: they have variables of their own")
+	}
+	for name := range u.Query() {
+		if name != "sslmode" {
+			return "", fmt.Errorf("parameter %q cannot be used here: leave it out", name)
+		}
+	}
+	s.host, s.port = u.Hostname(), u.Port()
+	if s.port == "" {
+		s.port = "3306"
+	}
+	return u.Query().Get("sslmode"), nil
+}
+
+func (s *server) hostPort() string { return net.JoinHostPort(s.host, s.port) }
+
+// Address is part of password.System.
+func (s *server) Address() string { return "mysql " + s.hostPort() + " " + s.security.String() }
+
+// Login is part of password.System.
+func (s *server) Login(ctx context.Context, user string, p secret.Bytes) (password.Session, error) {
+	conn, err := s.dial(ctx, "tcp", s.hostPort())
+	if err != nil {
+		return nil, transport.Failure(s.hostPort(), err)
+	}
+	// Whoever waits for the server waits no longer than the context lasts.
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // a closed one needs none
+	w, err := connect(ctx, conn, s.security, s.host, user, p.RevealString())
+	if err == nil {
+		// So that quotes and backslashes mean what is assumed below.
+		err = w.execute("SET SESSION sql_mode=''")
+	}
+	if err != nil {
+		stop()
+		conn.Close()
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
+		return nil, s.loginFailure(err)
+	}
+	return &session{w, s, stop}, nil
+}
+
+type session struct {
+	wire   *wire
+	server *server
+	stop   func() bool
+}
+
+// Set is part of password.Session.
+func (s *session) Set(ctx context.Context, c password.Change) error {
+	if ctx.Err() != nil {
+		return transport.Failure(s.server.hostPort(), ctx.Err())
+	}
+	account := quote(c.User) + "@" + quote(s.server.accountHost)
+	self := c.Old.Len() > 0
+	hashed, shown := statements(s.wire.version, account, self, c.New.RevealString())
+	err := errors.New("no statement")
+	if hashed != "" {
+		err = s.wire.execute(hashed)
+	}
+	var refused *serverError
+	if hashed == "" || errors.As(err, &refused) && refused.code == optionPrevents && strings.Contains(refused.message, "strict") {
+		err = s.wire.execute(shown)
+	}
+	if err != nil {
+		return s.server.statementFailure(c.User, err)
+	}
+	return nil
+}
+
+// statements set a password: by its hash, where that can be, and by itself. Who changes
+// the own password needs no privilege, and need not know the host part of the account.
+func statements(version, account string, self bool, p string) (hashed, shown string) {
+	if !strings.Contains(version, "MariaDB") {
+		if self {
+			account = "USER()"
+		}
+		return "", "ALTER USER " + account + " IDENTIFIED BY " + quote(p)
+	}
+	what := "SET PASSWORD FOR " + account
+	if self {
+		what = "SET PASSWORD"
+	}
+	one := sha1.Sum([]byte(p))
+	two := sha1.Sum(one[:])
+	return what + " = '*" + strings.ToUpper(hex.EncodeToString(two[:])) + "'", what + " = PASSWORD(" + quote(p) + ")"
+}
+
+// quote makes a literal, for the sql_mode that Login sets.
+func quote(s string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `''`).Replace(s) + "'"
+}
+
+// End is part of password.Session. An account without password would let anybody in,
+// so it gets one that nobody knows.
+func (s *session) End(ctx context.Context, user string, _ secret.Bytes) error {
+	return s.Set(ctx, password.Change{User: user, New: secret.FromString(rand.Text() + "-a1")})
+}
+
+// Close is part of password.Session.
+func (s *session) Close() {
+	s.stop()
+	s.wire.conn.Close()
+}

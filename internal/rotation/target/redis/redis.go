@@ -1,0 +1,233 @@
+// Package redis rotates passwords of Redis ACL users: kind redis/password.
+//
+// Beside the password it reads variable url (host, host:port, or a URL with scheme redis
+// or rediss; parameter sslmode) and username. TLS is verified unless the url or
+// annotation sslmode says otherwise; annotation ca names a variable with the authority
+// to trust.
+//
+// A Redis user can have several passwords: the old one works until it is retired. Who
+// changes passwords needs commands ACL GETUSER, SETUSER and SAVE, or CONFIG REWRITE.
+// Redis gets the hash of a new password only, and must be able to write it into its
+// files, since it would else forget it when it restarts.
+//
+// It imports target, password and transport.
+package redis
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"rekey/internal/rotation/target"
+	"rekey/internal/rotation/target/password"
+	"rekey/internal/rotation/target/transport"
+	"rekey/internal/secret"
+)
+
+// Kind is redis/password.
+func Kind() target.Kind {
+	return password.Kind{
+		Kind:     "redis/password",
+		Settings: map[string]func(string) error{"sslmode": transport.ParseMode, "ca": nil},
+		Reads: func(settings map[string]string) []string {
+			reads := []string{"url"}
+			if settings["ca"] != "" {
+				reads = append(reads, settings["ca"])
+			}
+			return reads
+		},
+		Open:  open,
+		Valid: valid,
+	}
+}
+
+func valid(user string, _ secret.Bytes) error {
+	if user == "" || strings.ContainsAny(user, " \t\r\n\v\f") {
+		return target.Errorf(target.Refused, nil, "the name of a Redis user has no blanks, as %q has", user)
+	}
+	return nil
+}
+
+type server struct {
+	host, port string
+	security   transport.Security
+	dial       target.Dial
+}
+
+var _ password.Keeper = (*server)(nil)
+
+// KeepsOld is part of password.Keeper.
+func (s *server) KeepsOld() {}
+
+func open(p password.Place) (password.System, error) {
+	s := &server{dial: p.Dial}
+	mode, err := s.parse(p.Values["url"].RevealString())
+	if err != nil {
+		return nil, target.Errorf(target.Refused, err, "variable url: %s", err)
+	}
+	if p.Settings["sslmode"] != "" {
+		mode = p.Settings["sslmode"]
+	}
+	if s.security, err = transport.NewSecurity(mode, p.Values[p.Settings["ca"]]); err != nil {
+		return nil, target.Errorf(target.Refused, err, "sslmode or ca: %s", err)
+	}
+	return s, nil
+}
+
+// parse reads an address, and gives the sslmode that it names.
+func (s *server) parse(text string) (string, error) {
+	text = strings.TrimSpace(text)
+	if !strings.Contains(text, "://") {
+		text = "redis://" + text
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Hostname() == "" || u.Scheme != "redis" && u.Scheme != "rediss" {
+		return "", errors.New("it must be a host, host:port, or a URL with scheme redis or rediss")
+	}
+	if u.User != nil {
+		return "", errors.New("it must not hold a user or a password: they have variables of their own")
+	}
+	for name := range u.Query() {
+		if name != "sslmode" {
+			return "", fmt.Errorf("parameter %q cannot be used here: leave it out", name)
+		}
+	}
+	s.host, s.port = u.Hostname(), u.Port()
+	if s.port == "" {
+		s.port = "6379"
+	}
+	return u.Query().Get("sslmode"), nil
+}
+
+func (s *server) hostPort() string { return net.JoinHostPort(s.host, s.port) }
+
+// Address is part of password.System.
+func (s *server) Address() string { return "redis " + s.hostPort() + " " + s.security.String() }
+
+// Login is part of password.System.
+func (s *server) Login(ctx context.Context, user string, p secret.Bytes) (password.Session, error) {
+	conn, err := s.dial(ctx, "tcp", s.hostPort())
+	if err != nil {
+		return nil, transport.Failure(s.hostPort(), err)
+	}
+	// Whoever waits for the server waits no longer than the context lasts.
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // a closed one needs none
+	w, err := connect(ctx, conn, s.security.TLS(s.host))
+	if err == nil {
+		_, err = w.command("AUTH", user, p.RevealString())
+	}
+	if err != nil {
+		stop()
+		conn.Close()
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
+		return nil, s.failure(err, transport.Failure)
+	}
+	return &session{w, s, stop}, nil
+}
+
+type session struct {
+	wire   *wire
+	server *server
+	stop   func() bool
+}
+
+// Set is part of password.Session.
+func (s *session) Set(ctx context.Context, c password.Change) error {
+	return s.change(ctx, c.User, "#"+hash(c.New))
+}
+
+// End is part of password.Session.
+func (s *session) End(ctx context.Context, user string, old secret.Bytes) error {
+	return s.change(ctx, user, "!"+hash(old))
+}
+
+func hash(p secret.Bytes) string {
+	sum := sha256.Sum256(p.Reveal())
+	return hex.EncodeToString(sum[:])
+}
+
+// change applies a rule to a user and has it written down.
+func (s *session) change(ctx context.Context, user, rule string) error {
+	// SETUSER would make a user that does not exist.
+	exists, err := s.wire.command("ACL", "GETUSER", user)
+	if err == nil && !exists {
+		return target.Errorf(target.Refused, nil, "there is no user %q on %s: create it", user, s.server.hostPort())
+	}
+	// What it cannot write down now, it could not afterwards, and would forget.
+	if err == nil {
+		err = s.persist()
+	}
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return s.server.failure(err, transport.Failure)
+	}
+	if _, err = s.wire.command("ACL", "SETUSER", user, rule); err == nil {
+		if err = s.persist(); err != nil {
+			return transport.Lost(s.server.hostPort(), err)
+		}
+	}
+	if errors.Is(err, errMalformed) {
+		return transport.Lost(s.server.hostPort(), err)
+	} else if err != nil {
+		return s.server.failure(err, transport.Lost)
+	}
+	return nil
+}
+
+var errForgets = errors.New("the server cannot write down its users")
+
+// persist has the server write down its users, in whichever of its files they are.
+func (s *session) persist() error {
+	_, err := s.wire.command("ACL", "SAVE")
+	var refused serverError
+	if !errors.As(err, &refused) || refused.code() != "ERR" && refused.code() != "NOPERM" {
+		return err
+	}
+	if _, err := s.wire.command("CONFIG", "REWRITE"); !errors.As(err, &refused) {
+		return err
+	}
+	return errForgets
+}
+
+// failure classifies; other says what a failure of the network means.
+func (s *server) failure(err error, other func(string, error) error) error {
+	var refused serverError
+	switch {
+	case errors.Is(err, errForgets):
+		return target.Errorf(target.Refused, err, "%s would forget the new password when it restarts: give it an aclfile or a configuration file that it can write, and allow ACL SAVE or CONFIG REWRITE", s.hostPort())
+	case errors.Is(err, errMalformed):
+		return target.Errorf(target.Refused, err, "%s does not speak the protocol of Redis", s.hostPort())
+	case !errors.As(err, &refused):
+		return other(s.hostPort(), err)
+	}
+	switch code := refused.code(); code {
+	case "WRONGPASS":
+		return target.Errorf(target.AuthFailed, err, "%s does not accept the password", s.hostPort())
+	case "LOADING", "MASTERDOWN", "BUSY", "READONLY", "CLUSTERDOWN", "TRYAGAIN", "MISCONF", "OOM":
+		return target.Errorf(target.Unreachable, err, "%s cannot do it now (%s)", s.hostPort(), code)
+	case "NOPERM":
+		return target.Errorf(target.Refused, err, "%s does not allow it: grant commands ACL GETUSER, SETUSER and SAVE", s.hostPort())
+	case "ERR":
+		if strings.Contains(string(refused), "max number of clients") {
+			return target.Errorf(target.Unreachable, err, "%s has too many clients", s.hostPort())
+		}
+		return target.Errorf(target.Refused, err, "%s refuses", s.hostPort())
+	}
+	return target.Errorf(target.Refused, err, "%s refuses, with an error of its own", s.hostPort())
+}
+
+// Close is part of password.Session.
+func (s *session) Close() {
+	s.stop()
+	s.wire.conn.Close()
+}

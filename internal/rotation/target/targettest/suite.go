@@ -1,0 +1,281 @@
+// Package targettest is what every kind of target for passwords promises, as tests that
+// run against a real server; and what such tests need: servers as processes,
+// certificates, and a network that fails when it is told to.
+//
+// Only tests import it.
+package targettest
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"rekey/internal/rotation/target"
+	"rekey/internal/secret"
+)
+
+// Mode is who changes the password.
+type Mode string
+
+// The modes.
+const (
+	Self        Mode = "self"
+	Admin       Mode = "admin"
+	Alternating Mode = "alternating users"
+)
+
+// Suite is a kind and its server.
+type Suite struct {
+	Kind  target.Kind
+	Modes []Mode
+
+	// Account makes the users of an account on the server, all with one password.
+	Account func(t *testing.T, ask Ask) Account
+
+	// Login tells whether the server accepts a password, by a client that shares no
+	// code with the kind.
+	Login func(t *testing.T, user, password string) bool
+
+	// Keeps: the old password of a user works until it is retired.
+	Keeps bool
+
+	// Users and Passwords are hostile ones that the server can hold.
+	Users, Passwords []string
+
+	// BadValue is a password that a rule of the server refuses for a user; nil if the
+	// server knows no rules.
+	BadValue func(user string) string
+
+	// Elsewhere are accounts whose server must not be trusted or does not do what is
+	// needed, with the words that have to be in the error.
+	Elsewhere map[string]Elsewhere
+}
+
+// Ask is what an account has to be like.
+type Ask struct {
+	Mode     Mode
+	Users    []string // two if they alternate
+	Password string
+	Weak     bool // the administrator lacks the privilege
+}
+
+// Account is what a variable and its folder say about an account.
+type Account struct {
+	Annotations map[string]string
+	Values      map[string]string
+}
+
+// Elsewhere is a change to an account that makes it fail.
+type Elsewhere struct {
+	Change func(Account)
+	Class  target.Class
+	Words  string
+}
+
+// Fails makes an Elsewhere.
+func Fails(change func(Account), class target.Class, words string) Elsewhere {
+	return Elsewhere{Change: change, Class: class, Words: words}
+}
+
+// Run runs the whole suite.
+func (s Suite) Run(t *testing.T) {
+	for _, mode := range s.Modes {
+		t.Run(string(mode), func(t *testing.T) {
+			t.Run("rotates", func(t *testing.T) { s.rotates(t, mode) })
+			t.Run("hostile names and passwords", func(t *testing.T) { s.hostile(t, mode) })
+			t.Run("wrong password", func(t *testing.T) { s.wrongPassword(t, mode) })
+			if s.BadValue != nil {
+				t.Run("refused value", func(t *testing.T) { s.refusedValue(t, mode) })
+			}
+			t.Run("unreachable", func(t *testing.T) { s.unreachable(t, mode) })
+			t.Run("silent server", func(t *testing.T) { s.silent(t, mode) })
+			t.Run("faults while applying", func(t *testing.T) { s.faultsOfApply(t, mode) })
+			t.Run("faults while retiring", func(t *testing.T) { s.faultsOfRetire(t, mode) })
+			t.Run("retires its own only", func(t *testing.T) { s.retiresOwn(t, mode) })
+			if mode != Self {
+				t.Run("privilege missing", func(t *testing.T) { s.privilege(t, mode) })
+				t.Run("needs no current password", func(t *testing.T) { s.reconciles(t, mode) })
+				t.Run("administrator's password wrong", func(t *testing.T) { s.wrongAdmin(t, mode) })
+			}
+		})
+	}
+	for name, e := range s.Elsewhere {
+		t.Run(name, func(t *testing.T) { s.elsewhere(t, e) })
+	}
+	t.Run("faults while probing", func(t *testing.T) { s.faultsOfProbe(t, s.Modes[0]) })
+	t.Run("annotations", s.annotations)
+	t.Run("missing values", s.missing)
+}
+
+var serial atomic.Int64
+
+// rig is an account under test.
+type rig struct {
+	t       *testing.T
+	suite   Suite
+	account Account
+	users   []string
+	current target.Credential
+	secrets []string
+}
+
+func (s Suite) rig(t *testing.T, mode Mode, change ...func(*Ask)) *rig {
+	t.Helper()
+	n := serial.Add(1)
+	ask := Ask{Mode: mode, Users: []string{fmt.Sprintf("rk%d", n)}, Password: fmt.Sprintf("first%dPassword", n)}
+	if mode == Alternating {
+		ask.Users = append(ask.Users, ask.Users[0]+"b")
+	}
+	for _, c := range change {
+		c(&ask)
+	}
+	r := &rig{t: t, suite: s, account: s.Account(t, ask), users: ask.Users}
+	r.current = r.credential(ask.Users[0], ask.Password)
+	for name, v := range r.account.Values {
+		if strings.Contains(name, "password") {
+			r.secrets = append(r.secrets, v)
+		}
+	}
+	return r
+}
+
+// credential makes one and remembers that its password is a secret.
+func (r *rig) credential(user, password string) target.Credential {
+	r.secrets = append(r.secrets, password)
+	c := target.Credential{target.Main: secret.FromString(password)}
+	if len(r.users) == 2 {
+		c["username"] = secret.FromString(user)
+	}
+	return c
+}
+
+// target binds the account, through a network.
+func (r *rig) target(dial target.Dial) target.Target {
+	r.t.Helper()
+	made, err := r.bind(dial)
+	if err != nil {
+		r.t.Fatalf("bind: %v", err)
+	}
+	return made
+}
+
+func (r *rig) bind(dial target.Dial) (target.Target, error) {
+	if dial == nil {
+		var d net.Dialer
+		dial = d.DialContext
+	}
+	values := map[string]secret.Bytes{}
+	for name, v := range r.account.Values {
+		values[name] = secret.FromString(v)
+	}
+	return r.suite.Kind.Bind(target.Binding{Annotations: r.account.Annotations, Values: values, Dial: dial, Rand: rand.Reader})
+}
+
+// next is a candidate of the account's.
+func (r *rig) next() target.Credential {
+	r.t.Helper()
+	c, err := r.target(nil).Candidate(r.current)
+	if err != nil {
+		r.t.Fatalf("candidate: %v", err)
+	}
+	r.secrets = append(r.secrets, c[target.Main].RevealString())
+	return c
+}
+
+func (r *rig) user(c target.Credential) string {
+	if u, ok := c["username"]; ok {
+		return u.RevealString()
+	}
+	return r.users[0]
+}
+
+// accepts asks the server by a foreign client.
+func (r *rig) accepts(c target.Credential) bool {
+	r.t.Helper()
+	return r.suite.Login(r.t, r.user(c), c[target.Main].RevealString())
+}
+
+// works and fails are what the kind and the foreign client have to agree on.
+func (r *rig) works(what string, c target.Credential) {
+	r.t.Helper()
+	err, accepted := r.target(nil).Probe(r.context(), c), r.accepts(c)
+	if err != nil || !accepted {
+		r.t.Errorf("%s password: probe says %v, another client gets in: %v; want it to work", what, err, accepted)
+	}
+}
+
+func (r *rig) fails(what string, c target.Credential) {
+	r.t.Helper()
+	err := r.target(nil).Probe(r.context(), c)
+	r.class(what, err, target.AuthFailed)
+	if r.accepts(c) {
+		r.t.Errorf("%s password still works", what)
+	}
+}
+
+func (r *rig) context() context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	r.t.Cleanup(cancel)
+	return ctx
+}
+
+// class checks how a call failed, and that its words hold no secret.
+func (r *rig) class(what string, err error, want ...target.Class) {
+	r.t.Helper()
+	if err == nil {
+		r.t.Errorf("%s: no error, want %v", what, want)
+		return
+	}
+	r.discreet(what, err)
+	got := target.ClassOf(err)
+	for _, w := range want {
+		if got == w {
+			return
+		}
+	}
+	r.t.Errorf("%s: %v, want %v", what, err, want)
+}
+
+// discreet checks that an error tells no secret, in no encoding.
+func (r *rig) discreet(what string, err error) {
+	r.t.Helper()
+	for _, s := range r.secrets {
+		if len(s) < 4 {
+			continue
+		}
+		for _, form := range []string{s, url.QueryEscape(s), url.PathEscape(s), hex.EncodeToString([]byte(s)), base64.StdEncoding.EncodeToString([]byte(s))} {
+			if strings.Contains(err.Error(), form) {
+				r.t.Errorf("%s: the error tells a secret: %v", what, err)
+			}
+		}
+	}
+	if strings.ContainsAny(err.Error(), "\n\r") {
+		r.t.Errorf("%s: the error has more than one line: %q", what, err)
+	}
+}
+
+func (r *rig) apply(next target.Credential) {
+	r.t.Helper()
+	got, err := r.target(nil).Apply(r.context(), r.current, next)
+	if err != nil {
+		r.t.Fatalf("apply: %v", err)
+	}
+	if !got[target.Main].Equal(next[target.Main]) || len(got) != len(next) {
+		r.t.Error("apply does not return the credential that it was given")
+	}
+}
+
+func (r *rig) retire(current, old target.Credential) {
+	r.t.Helper()
+	if err := r.target(nil).Retire(r.context(), current, old); err != nil {
+		r.t.Fatalf("retire: %v", err)
+	}
+}

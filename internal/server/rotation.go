@@ -1,0 +1,35 @@
+package server
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/google/uuid"
+
+	"rekey/internal/config"
+	"rekey/internal/core"
+	"rekey/internal/rotation"
+	"rekey/internal/rotation/target"
+	"rekey/internal/rotation/target/ldap"
+	"rekey/internal/rotation/target/mysql"
+	"rekey/internal/rotation/target/postgresql"
+	"rekey/internal/rotation/target/redis"
+)
+
+// rotationTargets are the kinds of targets that this program knows.
+func rotationTargets(cfg *config.Config) *core.Targets {
+	kinds := map[string]target.Kind{}
+	for _, kind := range []target.Kind{postgresql.Kind(), mysql.Kind(), redis.Kind(), ldap.Kind()} {
+		kinds[kind.Name()] = kind
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "node" // the name only has to be readable; what follows makes it distinct
+	}
+	return &core.Targets{
+		Kinds:  kinds,
+		Dial:   egress(cfg.RotationTargets).dial,
+		Node:   fmt.Sprintf("%s/%d/%s", host, os.Getpid(), uuid.NewString()),
+		Limits: rotation.DefaultLimits(),
+	}
+}
