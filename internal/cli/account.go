@@ -11,14 +11,14 @@ import (
 )
 
 func accountCommand() *cobra.Command {
-	account := &cobra.Command{Use: "account", Short: "Create, delete and list accounts", Args: cobra.NoArgs}
+	account := &cobra.Command{Use: "account", Short: "Create, delete and list accounts"}
 
 	var fromStdin bool
 	create := newLocal(&cobra.Command{
 		Use: "create NAME", Short: "Create an account, its signing key and its admin",
-		Long: "Creates an account with a signing key and a user admin. The last line on standard output has\n" +
-			"the admin's API key, unless a password was given.",
-		Args: cobra.ExactArgs(1),
+		Long: "Creates an account with a signing key and a user admin. Prints the public half of the signing key as PEM,\n" +
+			"and in the last line the admin's API key, unless a password was given.",
+		Args: exactly(1),
 	}, true, func(cmd *cobra.Command, local *admin.Client, args []string) error {
 		var password *string
 		if fromStdin {
@@ -38,9 +38,16 @@ func accountCommand() *cobra.Command {
 	})
 	create.Flags().BoolVar(&fromStdin, "password-from-stdin", false, "read the admin's password from standard input")
 
+	var yes bool
 	remove := newLocal(&cobra.Command{
-		Use: "delete NAME", Short: "Delete an account and everything in it", Args: cobra.ExactArgs(1),
+		Use: "delete NAME", Short: "Delete an account and everything in it",
+		Long: "Deletes an account and everything in it. On a terminal it tells what is going to be destroyed, and asks;\n" +
+			"where nobody can be asked, as in a script, it goes on.",
+		Args: exactly(1),
 	}, false, func(cmd *cobra.Command, local *admin.Client, args []string) error {
+		if err := agreeToDelete(cmd, local, args[0], yes); err != nil {
+			return err
+		}
 		if err := local.DeleteAccount(cmd.Context(), args[0]); err != nil {
 			return err
 		}
@@ -48,8 +55,10 @@ func accountCommand() *cobra.Command {
 		return nil
 	})
 
+	remove.Flags().BoolVar(&yes, "yes", false, "do not ask")
+
 	list := newLocal(&cobra.Command{
-		Use: "list", Short: "List the accounts, one a line", Args: cobra.NoArgs,
+		Use: "list", Short: "List the accounts, one a line", Args: noArguments,
 	}, false, func(cmd *cobra.Command, local *admin.Client, _ []string) error {
 		names, err := local.ListAccounts(cmd.Context())
 		for _, name := range names {
@@ -60,6 +69,25 @@ func accountCommand() *cobra.Command {
 
 	account.AddCommand(create, remove, list)
 	return account
+}
+
+// agreeToDelete asks on a terminal before an account is deleted.
+func agreeToDelete(cmd *cobra.Command, local *admin.Client, name string, yes bool) error {
+	if yes || !isTerminal(cmd.InOrStdin()) {
+		return nil
+	}
+	weight, err := local.WeighAccount(cmd.Context(), name)
+	if err != nil {
+		return err
+	}
+	agreed, err := agrees(cmd, cmd.ErrOrStderr(), fmt.Sprintf("This destroys the account '%s' for good: %s, and the values of %s. Destroy it?",
+		name, plural(weight.Roles, "role"), plural(weight.Values, "variable")), "say --yes")
+	if err == nil && !agreed {
+		e := fault.New(fault.Invalid, "the account '%s' was not deleted", name)
+		e.Advice = "answer yes, or say --yes"
+		return e
+	}
+	return err
 }
 
 // printAccount writes the lines that scripts read the key from.
@@ -73,12 +101,12 @@ func printAccount(w io.Writer, created admin.Account) {
 }
 
 func signingKeyCommand() *cobra.Command {
-	key := &cobra.Command{Use: "signing-key", Short: "Rotate the key that signs access tokens", Args: cobra.NoArgs}
+	key := &cobra.Command{Use: "signing-key", Short: "Rotate the key that signs access tokens"}
 	key.AddCommand(newLocal(&cobra.Command{
 		Use: "rotate ACCOUNT", Short: "Give an account a new signing key",
 		Long: "Gives an account a new signing key and prints its id. Tokens that the previous key has signed stay\n" +
 			"good until they expire.",
-		Args: cobra.ExactArgs(1),
+		Args: exactly(1),
 	}, false, func(cmd *cobra.Command, local *admin.Client, args []string) error {
 		id, err := local.RotateSigningKey(cmd.Context(), args[0])
 		if err != nil {
@@ -95,9 +123,6 @@ func passwordFromStdin(cmd *cobra.Command) (string, error) {
 	if isTerminal(cmd.InOrStdin()) {
 		return "", fault.New(fault.Invalid, "standard input is a terminal: pipe the password in, as in `rekey ... --password-from-stdin < FILE`")
 	}
-	text, err := io.ReadAll(cmd.InOrStdin())
-	if err != nil {
-		return "", fault.Wrap(err, "reading the password")
-	}
-	return trimNewline(string(text)), nil
+	text, err := readAll(cmd)
+	return trimNewline(text), err
 }

@@ -16,6 +16,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -42,6 +43,7 @@ func Main() int {
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	root := command()
+	refuseTypos(root)
 	started := false
 	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
 	cmd, err := root.ExecuteContextC(ctx)
@@ -49,7 +51,7 @@ func Main() int {
 	case err == nil:
 		return exitOK
 	case !started:
-		fmt.Fprintf(os.Stderr, "error: %v: see `%s --help`\n", err, cmd.CommandPath())
+		fmt.Fprintf(os.Stderr, "error: %v; see `%s --help`\n", err, cmd.CommandPath())
 		return exitUsage
 	case errors.As(err, new(answeredNo)):
 		return exitFailed
@@ -63,8 +65,10 @@ func command() *cobra.Command {
 		Use:           "rekey",
 		Short:         "A secrets manager whose trade is rotation",
 		Long:          "rekey keeps secrets, hands them to those who may have them, and rotates keys.\n\nTo see it work: rekey quickstart",
+		Version:       versionLine(),
 		SilenceErrors: true, SilenceUsage: true,
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddGroup(&cobra.Group{ID: "work", Title: "Work with a server:"}, &cobra.Group{ID: "run", Title: "Run a server:"})
 	add := func(group string, commands ...*cobra.Command) {
 		for _, c := range commands {
@@ -91,8 +95,8 @@ func printError(w io.Writer, err error) {
 	text := err.Error()
 	var known *fault.Error
 	if errors.As(err, &known) {
-		if known.Line > 0 {
-			text = fmt.Sprintf("%s (line %d, column %d)", text, known.Line, known.Column)
+		if at := fmt.Sprintf("line %d, column %d", known.Line, known.Column); known.Line > 0 && !strings.Contains(text, at) {
+			text += " (" + at + ")"
 		}
 		if known.Advice != "" {
 			text += ": " + known.Advice

@@ -5,25 +5,33 @@ import (
 	"fmt"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v4"
 
 	"rekey/internal/config"
 	"rekey/internal/fault"
+	"rekey/internal/server"
 )
 
 func configCommand() *cobra.Command {
-	group := &cobra.Command{Use: "config", Short: "Check and explain the configuration", Args: cobra.NoArgs}
+	group := &cobra.Command{Use: "config", Short: "Check and explain the configuration"}
 
 	check := &cobra.Command{
-		Use: "check", Short: "Tell everything that is wrong with the configuration", Args: cobra.NoArgs,
+		Use: "check", Short: "Tell everything that is wrong with the configuration",
+		Long: "Tells everything that is wrong with the configuration and with the files that it names: what the server\n" +
+			"would refuse, and a certificate that clients would refuse. It changes nothing.",
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			loaded, err := config.Load(sources(cmd))
 			if err != nil {
 				return err
 			}
 			warn(cmd, loaded)
+			if err := server.Check(&loaded.Config, time.Now()); err != nil {
+				return err
+			}
 			fmt.Fprintln(cmd.OutOrStdout(), "Configuration is valid.")
 			return nil
 		},
@@ -32,7 +40,7 @@ func configCommand() *cobra.Command {
 
 	var output string
 	show := &cobra.Command{
-		Use: "show", Short: "Show each setting with its value and where that comes from", Args: cobra.NoArgs,
+		Use: "show", Short: "Show each setting with its value and where that comes from", Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			loaded, err := config.Load(sources(cmd))
 			if err != nil {

@@ -11,12 +11,12 @@ import (
 )
 
 func dataKeyCommand() *cobra.Command {
-	key := &cobra.Command{Use: "data-key", Short: "Make a root key", Args: cobra.NoArgs}
+	key := &cobra.Command{Use: "data-key", Short: "Make a root key"}
 	key.AddCommand(&cobra.Command{
 		Use: "generate", Short: "Print a new root key for REKEY_DATA_KEY or the root key file",
 		Long:    "Prints 44 characters, the base64 of 32 random bytes; with a newline only on a terminal.",
 		Example: "  (umask 077; rekey data-key generate > root.key)\n  export REKEY_DATA_KEY=\"$(rekey data-key generate)\"",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		Run: func(cmd *cobra.Command, _ []string) {
 			fmt.Fprint(cmd.OutOrStdout(), newRootKey().RevealString())
 			if isTerminal(cmd.OutOrStdout()) {

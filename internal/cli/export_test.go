@@ -7,6 +7,9 @@ import (
 	"github.com/spf13/pflag"
 )
 
+// ReadAll reads the standard input of a command to its end.
+var ReadAll = readAll
+
 // page is a command as the manual shows it.
 type page struct{ Path, Long, Usage, Flags, Example string }
 

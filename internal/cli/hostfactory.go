@@ -12,14 +12,14 @@ import (
 )
 
 func hostFactoryCommand() *cobra.Command {
-	group := &cobra.Command{Use: "hostfactory", Short: "Let machines enrol themselves as hosts", Args: cobra.NoArgs}
-	tokens := &cobra.Command{Use: "tokens", Short: "Make and revoke the tokens that machines enrol with", Args: cobra.NoArgs}
+	group := &cobra.Command{Use: "hostfactory", Short: "Let machines enrol themselves as hosts"}
+	tokens := &cobra.Command{Use: "tokens", Short: "Make and revoke the tokens that machines enrol with"}
 	tokens.AddCommand(factoryTokensCreate("create"), factoryTokensRevoke("revoke"))
-	hosts := &cobra.Command{Use: "hosts", Short: "Enrol a machine as a host", Args: cobra.NoArgs}
+	hosts := &cobra.Command{Use: "hosts", Short: "Enrol a machine as a host"}
 	hosts.AddCommand(factoryHostsCreate("create"))
-	create := &cobra.Command{Use: "create", Short: "Older spellings", Args: cobra.NoArgs, Hidden: true}
+	create := &cobra.Command{Use: "create", Short: "Older spellings", Hidden: true}
 	create.AddCommand(factoryTokensCreate("token"), factoryHostsCreate("host"))
-	revoke := &cobra.Command{Use: "revoke", Short: "Older spellings", Args: cobra.NoArgs, Hidden: true}
+	revoke := &cobra.Command{Use: "revoke", Short: "Older spellings", Hidden: true}
 	revoke.AddCommand(factoryTokensRevoke("token"))
 	group.AddCommand(tokens, hosts, create, revoke)
 	return group
@@ -40,7 +40,7 @@ func factoryTokensCreate(name string) *cobra.Command {
 			if factory == "" {
 				return errors.New("give the host factory with -i")
 			}
-			return cobra.NoArgs(cmd, args)
+			return noArguments(cmd, args)
 		},
 	}, func(cmd *cobra.Command, s *client.Session, _ []string) error {
 		id, err := s.ID(factory, "host_factory")
@@ -81,7 +81,7 @@ func factoryTokensRevoke(name string) *cobra.Command {
 			if token == "" {
 				return errors.New("give the token with -t")
 			}
-			return cobra.NoArgs(cmd, args)
+			return noArguments(cmd, args)
 		},
 	}, func(cmd *cobra.Command, s *client.Session, _ []string) error {
 		if err := s.API.DeleteToken(token); err != nil {
@@ -107,7 +107,7 @@ func factoryHostsCreate(name string) *cobra.Command {
 			if id == "" || token == "" {
 				return errors.New("give the host with -i and the token with -t")
 			}
-			return cobra.NoArgs(cmd, args)
+			return noArguments(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := client.Anonymous(cmd.Context(), remoteOptions(cmd))
@@ -141,8 +141,8 @@ func publicKeysCommand() *cobra.Command {
 		return err
 	}
 	cmd := newRemote(&cobra.Command{
-		Use: "pubkeys USER", Short: "Print the public keys of a user", Args: cobra.ExactArgs(1),
+		Use: "pubkeys USER", Short: "Print the public keys of a user", Args: exactly(1),
 	}, show)
-	cmd.AddCommand(newRemote(&cobra.Command{Use: "show USER", Short: "An older spelling", Args: cobra.ExactArgs(1), Hidden: true}, show))
+	cmd.AddCommand(newRemote(&cobra.Command{Use: "show USER", Short: "An older spelling", Args: exactly(1), Hidden: true}, show))
 	return cmd
 }

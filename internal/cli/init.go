@@ -33,7 +33,7 @@ func initCommand() *cobra.Command {
 			"stored and nothing else is trusted from then on. If the server sends the certificate of its authority,\n" +
 			"that one is stored, so that the server's own can be renewed. In a script, give the fingerprint with --pin.",
 		Example: "  rekey init -u https://rekey.example.com -a demo\n  rekey init -u https://rekey.example.com -a demo --pin \"$FINGERPRINT\"",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.cfg.Environment = conjurapi.EnvironmentOSS
 			if len(args) == 1 {
@@ -53,7 +53,7 @@ func initCommand() *cobra.Command {
 	flags.StringVarP(&f.cfg.SSLCertPath, "ca-cert", "c", "", "file with the certificate to trust, instead of asking the server")
 	flags.StringVarP(&f.file, "file", "f", "", "file to write the configuration to (default ~/.conjurrc) [CONJURRC]")
 	flags.StringVar(&f.certFile, "cert-file", "", "file to write the certificate to (default ~/conjur-server.pem)")
-	flags.StringVarP(&f.cfg.AuthnType, "authn-type", "t", "", "how to log in: authn, ldap, oidc, jwt, iam, azure, gcp, cert")
+	flags.StringVarP(&f.cfg.AuthnType, "authn-type", "t", "", "how to log in: authn (the one that a rekey server has); with servers that have them ldap, oidc, jwt, iam, azure, gcp, cert")
 	flags.StringVar(&f.cfg.ServiceID, "service-id", "", "service id of the authenticator")
 	flags.StringVar(&f.cfg.JWTFilePath, "jwt-file", "", "file with the token, for -t jwt")
 	flags.StringVar(&f.cfg.JWTHostID, "jwt-host-id", "", "host to log in as, for -t jwt")
@@ -153,14 +153,14 @@ func (f *initFlags) trust(cmd *cobra.Command, server *url.URL) error {
 	}
 	if f.cfg.SSLCertPath != "" {
 		path, err := filepath.Abs(f.cfg.SSLCertPath)
-		if err == nil {
-			_, err = os.Stat(path)
-		}
 		if err != nil {
-			return &fault.Error{Kind: fault.Invalid, Message: err.Error(), Advice: "name the file with the certificate with -c FILE", Cause: err}
+			return fault.Wrap(err, "looking for %s", f.cfg.SSLCertPath)
 		}
 		f.cfg.SSLCertPath = path
-		return nil
+		if err := client.Verify(cmd.Context(), server, path); !f.forcing && fault.Is(err, fault.Invalid) {
+			return fault.Wrap(err, "nothing was written")
+		}
+		return nil // a server that cannot be asked now may be there later; the probe warns
 	}
 	cert, err := client.FetchCertificate(cmd.Context(), server)
 	if err != nil || cert == nil {

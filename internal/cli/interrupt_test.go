@@ -1,11 +1,30 @@
 package cli_test
 
 import (
+	"context"
+	"io"
 	"os"
 	"os/exec"
 	"syscall"
 	"testing"
+
+	"github.com/spf13/cobra"
+
+	"rekey/internal/cli"
 )
+
+func TestAnInterruptEndsTheReadingOfStandardInput(t *testing.T) {
+	read, write := io.Pipe() // which never ends
+	defer write.Close()
+	ctx, interrupt := context.WithCancel(context.Background())
+	interrupt()
+	cmd := &cobra.Command{}
+	cmd.SetContext(ctx)
+	cmd.SetIn(read)
+	if _, err := cli.ReadAll(cmd); err == nil || err.Error() != "reading standard input: interrupted" {
+		t.Errorf("got %v", err)
+	}
+}
 
 func TestOneInterruptEndsAQuestion(t *testing.T) {
 	read, write, err := os.Pipe()

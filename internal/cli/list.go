@@ -42,7 +42,7 @@ func listCommand() *cobra.Command {
 		Use: "list", Short: "List what there is to see",
 		Long:    "Prints the ids of all resources that whoever is logged in may see.",
 		Example: "  rekey list -k variable -s database\n  rekey list -k host -o id\n  rekey list -k host --inspect -o table",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 	}, func(cmd *cobra.Command, s *client.Session, _ []string) error {
 		if role != "" {
 			id, err := s.RoleID(role)

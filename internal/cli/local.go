@@ -31,7 +31,8 @@ func newLocal(cmd *cobra.Command, creates bool, run func(cmd *cobra.Command, loc
 		}
 		if _, err := os.Stat(loaded.DataDir); errors.Is(err, fs.ErrNotExist) && !creates {
 			e := fault.New(fault.NotFound, "there is no data directory %s", loaded.DataDir)
-			e.Advice = "name it with --data-dir or REKEY_DATA_DIR, or make one with `rekey account create NAME`"
+			e.Advice = "name the right one with --data-dir or REKEY_DATA_DIR; to make a new one: " +
+				server.NewRootKeyCommand(&loaded.Config) + " && rekey account create NAME"
 			return e
 		}
 		backend, err := server.Open(cmd.Context(), loaded.Config, cmd.ErrOrStderr(), logger(&loaded.Config, cmd.ErrOrStderr()))

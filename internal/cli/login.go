@@ -25,7 +25,7 @@ func loginCommand() *cobra.Command {
 			"file. Users log in as NAME, hosts as host/NAME. If the server refuses, the form of the key is looked at,\n" +
 			"to tell what is wrong with it.",
 		Example: "  rekey login -i alice\n  rekey login -i host/shop/web-1 --api-key-stdin < web-1.key",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := client.Anonymous(cmd.Context(), remoteOptions(cmd))
 			if err != nil {
@@ -50,6 +50,15 @@ func loginCommand() *cobra.Command {
 				password, err = askSecret(cmd, "API key of "+login+": ", otherSecrets)
 			case password == "":
 				password, err = askSecret(cmd, "Password or API key of "+login+": ", otherSecrets)
+			}
+			if err == nil && password == "" {
+				what := "password or API key"
+				if keyStdin || strings.HasPrefix(login, "host/") {
+					what = "key"
+				}
+				e := fault.New(fault.Invalid, "the %s is empty", what)
+				e.Advice = "type it, or " + otherSecrets
+				err = e
 			}
 			if err != nil {
 				return err
@@ -117,7 +126,7 @@ func warnOfEnvironment(cmd *cobra.Command) {
 
 func logoutCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "logout", Short: "Forget the stored API key", Args: cobra.NoArgs,
+		Use: "logout", Short: "Forget the stored API key", Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := client.Load(remoteOptions(cmd))
 			if err != nil {
@@ -141,7 +150,7 @@ func logoutCommand() *cobra.Command {
 
 func whoAmICommand() *cobra.Command {
 	return newRemote(&cobra.Command{
-		Use: "whoami", Short: "Show who is logged in, as the server sees it", Args: cobra.NoArgs,
+		Use: "whoami", Short: "Show who is logged in, as the server sees it", Args: noArguments,
 	}, func(cmd *cobra.Command, s *client.Session, _ []string) error {
 		text, err := s.API.WhoAmI()
 		if err != nil {
@@ -161,7 +170,7 @@ func authenticateCommand() *cobra.Command {
 		Use: "authenticate [-H]", Short: "Print an access token",
 		Long:    "Prints an access token, good for some minutes, as JSON or as the header of a request.",
 		Example: "  curl -H \"$(rekey authenticate -H)\" \"$URL/secrets/demo/variable/shop/db/password\"",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 	}, func(cmd *cobra.Command, s *client.Session, _ []string) error {
 		token, err := s.Token()
 		if err != nil {
@@ -183,7 +192,7 @@ func authenticateCommand() *cobra.Command {
 
 // authnCommand has the spellings of older command lines.
 func authnCommand() *cobra.Command {
-	group := &cobra.Command{Use: "authn", Short: "Older spellings of login, logout, whoami and authenticate", Args: cobra.NoArgs, Hidden: true}
+	group := &cobra.Command{Use: "authn", Short: "Older spellings of login, logout, whoami and authenticate", Hidden: true}
 	group.AddCommand(loginCommand(), logoutCommand(), whoAmICommand(), authenticateCommand())
 	return group
 }

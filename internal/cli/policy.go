@@ -14,7 +14,7 @@ import (
 )
 
 func policyCommand() *cobra.Command {
-	policy := &cobra.Command{Use: "policy", Short: "Load, fetch and compare policies", Args: cobra.NoArgs}
+	policy := &cobra.Command{Use: "policy", Short: "Load, fetch and compare policies"}
 	policy.AddCommand(policyLoadCommand(), policyChangeCommand("update"), policyChangeCommand("replace"), policyDiffCommand(), policyFetchCommand())
 	return policy
 }
@@ -25,9 +25,14 @@ func policyLoadCommand() *cobra.Command {
 	cmd := policyChangeCommand("load")
 	remote, missing := cmd.RunE, cmd.Args
 	cmd.Use = "load -b BRANCH -f FILE\n  rekey policy load ACCOUNT FILE..."
-	cmd.Long += "\n\nWith ACCOUNT and files instead of flags it is the operator's command: on the machine of the server, without a\n" +
-		"login, it replaces the root policy of the account by each file in turn, as PUT /policies does: what the file\n" +
-		"does not have is removed. A file that cannot be loaded changes nothing; those after it are still loaded."
+	cmd.Short = "Add to a policy; as the operator, replace an account's root policy"
+	cmd.Long = "There are two forms. With -b and -f it works over HTTP as whoever is logged in, and adds. With ACCOUNT and\n" +
+		"files it works on the data directory as the operator of the server, and replaces.\n\n" +
+		"rekey policy load -b BRANCH -f FILE\n\n" + cmd.Long + "\n\n" +
+		"rekey policy load ACCOUNT FILE...\n\n" +
+		"On the machine of the server, without a login, replaces the root policy of the account by each file in turn,\n" +
+		"as PUT /policies does: what the file does not have is removed. Of the flags it takes --yes and those of the\n" +
+		"configuration. A file that cannot be loaded changes nothing; those after it are still loaded."
 	cmd.Example += "\n  rekey policy load demo root.yml"
 	newLocal(cmd, false, loadPolicies)
 	local := cmd.RunE
@@ -41,7 +46,11 @@ func policyLoadCommand() *cobra.Command {
 		case flags.Changed("dry-run") || flags.Changed("keys-to"):
 			return errors.New("--dry-run and --keys-to go with -b BRANCH and -f FILE")
 		}
-		return cobra.MinimumNArgs(2)(cmd, args)
+		if len(args) == 1 {
+			return fmt.Errorf("'%s' alone is neither form: write `rekey policy load -b BRANCH -f FILE` to add over HTTP, "+
+				"or as the operator `rekey policy load ACCOUNT FILE...` to replace the root policy of an account", args[0])
+		}
+		return nil
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) > 0 && !older(cmd) {
@@ -97,7 +106,7 @@ func loadPolicy(cmd *cobra.Command, local *admin.Client, account, file string, y
 	if err := printJSON(cmd.OutOrStdout(), loaded); err != nil {
 		return err
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "Loaded policy in %.2f seconds\n", time.Since(began).Seconds())
+	fmt.Fprintf(cmd.ErrOrStderr(), "Loaded policy in %d ms\n", time.Since(began).Milliseconds())
 	return nil
 }
 

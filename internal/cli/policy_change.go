@@ -22,6 +22,8 @@ var changes = map[string]struct{ short, long string }{
 	"replace": {"Replace a policy", "Makes the policy of a branch what the file has: whatever else was in it is removed."},
 }
 
+var errNoBranchFile = errors.New("give the branch with -b and the file with -f, - for standard input")
+
 // changeFlags are the flags of all three.
 type changeFlags struct {
 	branch, file, keysTo    string
@@ -43,9 +45,9 @@ func policyChangeCommand(mode string) *cobra.Command {
 				f.branch, f.file, args = args[0], args[1], nil
 			}
 			if f.branch == "" || f.file == "" {
-				return errors.New("give the branch with -b and the file with -f, - for standard input")
+				return errNoBranchFile
 			}
-			return cobra.NoArgs(cmd, args)
+			return noArguments(cmd, args)
 		},
 	}
 	f.add(cmd)
@@ -174,9 +176,9 @@ func policyDiffCommand() *cobra.Command {
 				return fmt.Errorf("'%s' is none of replace, update, load", mode)
 			}
 			if f.branch == "" || f.file == "" {
-				return errors.New("give the branch with -b and the file with -f, - for standard input")
+				return errNoBranchFile
 			}
-			return cobra.NoArgs(cmd, args)
+			return noArguments(cmd, args)
 		},
 	}
 	f.add(cmd)
@@ -199,7 +201,9 @@ func policyFetchCommand() *cobra.Command {
 	var depth, limit uint
 	cmd := &cobra.Command{
 		Use: "fetch -b BRANCH", Short: "Print the policy that is in force",
-		Long:    "Prints the policy that would make what a branch now has, as YAML or JSON.",
+		Long: "Prints the policy that would make what a branch now has, as YAML or JSON. The text of root loads into root.\n" +
+			"That of another branch is wrapped in its !policy, so that it loads into the parent: what `fetch -b shop/web`\n" +
+			"prints loads with `-b shop`, and what `fetch -b shop` prints with `-b root`.",
 		Example: "  rekey policy fetch -b root > root.yml",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if branch == "" {
@@ -208,7 +212,7 @@ func policyFetchCommand() *cobra.Command {
 			if form != "yaml" && form != "json" {
 				return fmt.Errorf("'%s' is none of yaml, json", form)
 			}
-			return cobra.NoArgs(cmd, args)
+			return noArguments(cmd, args)
 		},
 	}
 	flags := cmd.Flags()
@@ -234,7 +238,9 @@ func policyFetchCommand() *cobra.Command {
 			text = indented.Bytes()
 		}
 		text = append(bytes.TrimRight(text, "\n"), '\n')
-		fmt.Fprintln(cmd.ErrOrStderr(), "warning: what '"+s.Who+"' may not see is left out: do not replace a policy by this without a look at `rekey policy diff`")
+		if s.Who != "admin" { // who owns everything
+			fmt.Fprintln(cmd.ErrOrStderr(), "warning: what '"+s.Who+"' may not see is left out: do not replace a policy by this without a look at `rekey policy diff`")
+		}
 		if file != "" {
 			return client.WriteFile(file, text)
 		}

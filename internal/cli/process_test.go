@@ -91,7 +91,8 @@ func (p *process) terminate(t *testing.T) {
 	}
 }
 
-// paste runs the lines that quickstart prints, up to the next heading, in bash.
+// paste runs the lines that quickstart prints, up to the next heading, in bash, and
+// in another directory than the server's.
 func paste(t *testing.T, printed string) []string {
 	t.Helper()
 	_, lines, ok := strings.Cut(printed, "\nURL=")
@@ -100,6 +101,7 @@ func paste(t *testing.T, printed string) []string {
 		t.Fatalf("no lines to paste in\n%s", printed)
 	}
 	bash := exec.Command("bash", "-eu", "-o", "pipefail")
+	bash.Dir = t.TempDir()
 	bash.Stdin = strings.NewReader("URL=" + lines)
 	out, err := bash.CombinedOutput()
 	if err != nil {
@@ -122,7 +124,8 @@ func checkTour(t *testing.T, got []string) (hostKey string) {
 }
 
 func TestQuickstart(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "my data") // a path that a shell would split
+	t.Chdir(t.TempDir())
+	const dir = "my data" // a path that a shell would split
 	quickstart := []string{"quickstart", "--data-dir", dir, "--listen", "127.0.0.1:0"}
 
 	// Given a first start, the lines that it prints do what they say.
@@ -257,8 +260,10 @@ func TestWaitFindsTheServer(t *testing.T) {
 	for _, tls := range []string{"--tls-self-signed=false", "--tls-self-signed"} {
 		p := start(t, "server", "--data-dir", newDataDir(t), "--listen", "127.0.0.1:0", tls)
 		port := p.await(t, &p.stderr, `address=https?://127\.0\.0\.1:(\d+)`)[1]
-		if out, err := exec.Command("rekey", "wait", "--port", port).CombinedOutput(); err != nil || !strings.Contains(string(out), " rekey is ready!") {
-			t.Errorf("%s: %v %s", tls, err, out)
+		for _, args := range [][]string{{"wait", "--port", port}, {"wait", "--listen", "127.0.0.1:" + port, tls}} {
+			if out, err := exec.Command("rekey", args...).CombinedOutput(); err != nil || !strings.Contains(string(out), " rekey is ready!") {
+				t.Errorf("%s: %v %s", args, err, out)
+			}
 		}
 		p.terminate(t)
 	}

@@ -110,6 +110,9 @@ func secretFromStdin(cmd *cobra.Command) (string, error) {
 }
 
 func readAll(cmd *cobra.Command) (string, error) {
-	text, err := io.ReadAll(cmd.InOrStdin())
-	return string(text), fault.Wrap(err, "reading standard input")
+	text, err := interruptible(cmd, func() (string, error) {
+		text, err := io.ReadAll(cmd.InOrStdin())
+		return string(text), err
+	})
+	return text, fault.Wrap(err, "reading standard input")
 }

@@ -34,7 +34,7 @@ func quickstartCommand() *cobra.Command {
 		Long: "Makes a data directory with a root key, an account, a sample policy and a secret, serves it until\n" +
 			"Ctrl-C, and prints what to try. Started again, it goes on with the same directory. Unless told\n" +
 			"otherwise it uses a directory of its own beside the server's.",
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := quickstartConfig(cmd)
 			if err != nil {
@@ -45,10 +45,15 @@ func quickstartCommand() *cobra.Command {
 		},
 	}
 	addSettings(cmd.Flags(), localSettings...)
+	dir := cmd.Flags().Lookup("data-dir")
+	dir.DefValue += quickstartSuffix
 	cmd.Flags().StringVar(&account, "account", "demo", "name of the account")
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "loopback address to listen on; a free port if this default is taken")
 	return cmd
 }
+
+// quickstartSuffix makes a data directory of the server's, beside it.
+const quickstartSuffix = "-quickstart"
 
 // quickstartConfig is the ordinary configuration with quieter defaults and a data
 // directory that no other server uses by default.
@@ -58,7 +63,7 @@ func quickstartConfig(cmd *cobra.Command) (*config.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	defaults := map[string]string{"data_dir": loaded.DataDir + "-quickstart", "log_level": "warn"}
+	defaults := map[string]string{"data_dir": loaded.DataDir + quickstartSuffix, "log_level": "warn"}
 	for _, s := range config.Settings() {
 		if text, ok := defaults[s.Key]; ok && loaded.Source(s.Key) == "default" {
 			src.Flags[s.Flag] = text
@@ -67,6 +72,12 @@ func quickstartConfig(cmd *cobra.Command) (*config.Config, error) {
 	audit := loaded.Source("audit") == "default"
 	if loaded, err = config.LoadLocal(src); err != nil {
 		return nil, err
+	}
+	if loaded.DataDir, err = filepath.Abs(loaded.DataDir); err != nil {
+		return nil, fault.Wrap(err, "looking for the data directory")
+	}
+	if loaded.DataKeyFile, err = filepath.Abs(loaded.DataKeyFile); err != nil {
+		return nil, fault.Wrap(err, "looking for the root key")
 	}
 	if audit {
 		loaded.Audit = "file:" + filepath.Join(loaded.DataDir, "audit.log")
@@ -103,6 +114,10 @@ func showAround(cmd *cobra.Command, backend *server.Backend, cfg *config.Config,
 		return errors.Join(err, srv.Close())
 	}
 	t.URL, t.DataDir, t.Self = srv.URL(), cfg.DataDir, selfName()
+	t.RootKey = cfg.DataKeyFile
+	if cfg.DataKey.Len() > 0 {
+		t.RootKey = cfg.DataKeyName
+	}
 	if err := t.print(cmd.OutOrStdout()); err != nil {
 		return errors.Join(err, srv.Close())
 	}

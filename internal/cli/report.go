@@ -18,8 +18,9 @@ func printReport(w io.Writer, r *client.Report) {
 	paint := painter(w)
 	line := func(c color.Attribute, sign, text string) { fmt.Fprintln(w, paint(c, sign+" "+text)) }
 	for _, item := range r.Created.Items {
-		line(color.FgGreen, "+", item.Identifier)
+		line(color.FgGreen, "+", item.Identifier+"  owner "+item.Owner)
 	}
+	owners := ownerships(r)
 	before := map[string]client.Item{}
 	for _, item := range r.Updated.Before.Items {
 		before[item.Identifier] = item
@@ -27,6 +28,10 @@ func printReport(w io.Writer, r *client.Report) {
 	changed := 0
 	for _, item := range r.Updated.After.Items {
 		gone, come := facts(before[item.Identifier]), facts(item)
+		for _, owned := range owners[item.Identifier] {
+			delete(gone, "member of "+owned)
+			delete(come, "member of "+owned)
+		}
 		if maps.Equal(gone, come) {
 			continue
 		}
@@ -58,6 +63,18 @@ func printReport(w io.Writer, r *client.Report) {
 		fmt.Fprintln(w, "warning: "+warning)
 	}
 	fmt.Fprintf(w, "%d new, %d changed, %d removed\n", len(r.Created.Items), changed, len(r.Deleted.Items))
+}
+
+// ownerships are, by owner, the roles that come or go with their owner's membership in
+// them. The line of the role tells of it; the owner's would say nothing new.
+func ownerships(r *client.Report) map[string][]string {
+	owned := map[string][]string{}
+	for _, items := range [...][]client.Item{r.Created.Items, r.Deleted.Items} {
+		for _, item := range items {
+			owned[item.Owner] = append(owned[item.Owner], item.Identifier)
+		}
+	}
+	return owned
 }
 
 // facts are what is said about an item, each in a line.

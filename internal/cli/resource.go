@@ -9,7 +9,7 @@ import (
 )
 
 func resourceCommand() *cobra.Command {
-	group := &cobra.Command{Use: "resource", Short: "Look at resources", Args: cobra.NoArgs}
+	group := &cobra.Command{Use: "resource", Short: "Look at resources"}
 	check := checkCommand()
 	check.Hidden = true
 	group.AddCommand(resourceShowCommand(), resourceExistsCommand(), permittedRolesCommand(), check)
@@ -19,7 +19,7 @@ func resourceCommand() *cobra.Command {
 func resourceShowCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "show ID", Short: "Show all that is known of a resource",
-		Example: "  rekey resource show variable:shop/db/password", Args: cobra.ExactArgs(1),
+		Example: "  rekey resource show variable:shop/db/password", Args: exactly(1),
 	}
 	form := formatFlag(cmd.Flags())
 	return newRemote(cmd, func(cmd *cobra.Command, s *client.Session, args []string) error {
@@ -53,7 +53,7 @@ func existsCommand(what string, exists func(s *client.Session, text string) (str
 	cmd := newRemote(&cobra.Command{
 		Use: "exists ID", Short: "Tell whether a " + what + " is there",
 		Long: "Prints true or false. With -q it prints nothing, and the exit status is 0 for yes and 1 for no.",
-		Args: cobra.ExactArgs(1),
+		Args: exactly(1),
 	}, func(cmd *cobra.Command, s *client.Session, args []string) error {
 		id, found, err := exists(s, args[0])
 		if err != nil {
@@ -72,7 +72,7 @@ func existsCommand(what string, exists func(s *client.Session, text string) (str
 func permittedRolesCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "permitted-roles ID PRIVILEGE", Aliases: []string{"permitted_roles"}, Short: "List the roles that have a privilege on a resource",
-		Example: "  rekey resource permitted-roles variable:shop/db/password execute", Args: cobra.ExactArgs(2),
+		Example: "  rekey resource permitted-roles variable:shop/db/password execute", Args: exactly(2),
 	}
 	form := formatFlag(cmd.Flags())
 	return newRemote(cmd, func(cmd *cobra.Command, s *client.Session, args []string) error {
@@ -96,7 +96,7 @@ func checkCommand() *cobra.Command {
 		Long: "Prints true or false, for whoever is logged in or for another role. With -q it prints nothing, and the\n" +
 			"exit status is 0 for yes and 1 for no.",
 		Example: "  rekey check variable:shop/db/password execute -r host/shop/web-1",
-		Args:    cobra.ExactArgs(2),
+		Args:    exactly(2),
 	}, func(cmd *cobra.Command, s *client.Session, args []string) error {
 		id, err := s.ID(args[0], "")
 		if err != nil {

@@ -11,13 +11,13 @@ import (
 )
 
 func roleCommand() *cobra.Command {
-	role := &cobra.Command{Use: "role", Short: "Look at roles; as the operator, retrieve keys and reset passwords", Args: cobra.NoArgs}
+	role := &cobra.Command{Use: "role", Short: "Look at roles; as the operator, retrieve keys and reset passwords"}
 
 	retrieve := newLocal(&cobra.Command{
 		Use: "retrieve-key ROLE...", Short: "Print the API keys of roles, one a line",
 		Long:    "Prints the API keys of users and hosts, one a line, in the order asked.",
 		Example: "  rekey role retrieve-key demo:user:admin demo:host:shop/web-1",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    arguments(1, many),
 	}, false, func(cmd *cobra.Command, local *admin.Client, args []string) error {
 		var failed error
 		for _, name := range args {
@@ -39,7 +39,7 @@ func roleCommand() *cobra.Command {
 		Use: "reset-password ROLE", Short: "Set a user's password and replace its API key",
 		Long:    "Sets the password of a user and replaces its API key, which it prints.",
 		Example: "  rekey role reset-password demo:user:admin",
-		Args:    cobra.ExactArgs(1),
+		Args:    exactly(1),
 	}, false, func(cmd *cobra.Command, local *admin.Client, args []string) error {
 		ask := func() (string, error) { return promptPassword(cmd, "--password-from-stdin") }
 		if fromStdin {

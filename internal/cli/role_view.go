@@ -11,7 +11,7 @@ import (
 func roleShowCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "show ID", Short: "Show a role and its members",
-		Example: "  rekey role show layer:shop/web", Args: cobra.ExactArgs(1),
+		Example: "  rekey role show layer:shop/web", Args: exactly(1),
 	}
 	form := formatFlag(cmd.Flags())
 	return newRemote(cmd, func(cmd *cobra.Command, s *client.Session, args []string) error {
@@ -42,7 +42,7 @@ func roleMembersCommand() *cobra.Command {
 	var verbose bool
 	cmd := &cobra.Command{
 		Use: "members ID", Short: "List the members of a role",
-		Example: "  rekey role members layer:shop/web", Args: cobra.ExactArgs(1),
+		Example: "  rekey role members layer:shop/web", Args: exactly(1),
 	}
 	form := formatFlag(cmd.Flags())
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "with all that is known of each membership")
@@ -71,7 +71,7 @@ func roleMembersCommand() *cobra.Command {
 func roleMembershipsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "memberships ID", Short: "List all roles that a role has, itself among them",
-		Example: "  rekey role memberships host/shop/web-1", Args: cobra.ExactArgs(1),
+		Example: "  rekey role memberships host/shop/web-1", Args: exactly(1),
 	}
 	form := formatFlag(cmd.Flags())
 	return newRemote(cmd, func(cmd *cobra.Command, s *client.Session, args []string) error {

@@ -11,13 +11,13 @@ import (
 )
 
 func hostCommand() *cobra.Command {
-	group := &cobra.Command{Use: "host", Short: "Rotate the API keys of hosts", Args: cobra.NoArgs}
+	group := &cobra.Command{Use: "host", Short: "Rotate the API keys of hosts"}
 	group.AddCommand(rotateCommand("host"))
 	return group
 }
 
 func userCommand() *cobra.Command {
-	group := &cobra.Command{Use: "user", Short: "Rotate the API keys of users, change one's password", Args: cobra.NoArgs}
+	group := &cobra.Command{Use: "user", Short: "Rotate the API keys of users, change one's password"}
 	group.AddCommand(rotateCommand("user"), changePasswordCommand())
 	return group
 }
@@ -31,7 +31,7 @@ func rotateCommand(kind string) *cobra.Command {
 			"new one is stored where the old one was. There is a place for it before the server is asked, and the old\n" +
 			"key goes on until the new one is stored: wherever this stops, a key that works is left.",
 		Example: "  rekey " + kind + " rotate-api-key -i " + map[string]string{"host": "shop/web-1", "user": "alice"}[kind] + " --out new.key",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if id == "" {
 				return rotateOwn(cmd, kind, how, output)
@@ -94,7 +94,7 @@ func changePasswordCommand() *cobra.Command {
 		Use: "change-password", Aliases: []string{"update_password"}, Short: "Change one's own password",
 		Long:    "Changes the password of the user who is logged in. The API key stays the same.",
 		Example: "  rekey user change-password",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 	}, func(cmd *cobra.Command, s *client.Session, _ []string) error {
 		var err error
 		switch {

@@ -22,7 +22,7 @@ func serverCommand() *cobra.Command {
 		Long: "Serves until SIGTERM or SIGINT, then finishes the requests under way. SIGHUP reads the TLS\n" +
 			"certificate again and opens the audit file again. The log goes to standard error, audit records to\n" +
 			"standard output unless they are sent elsewhere.",
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			loaded, err := config.Load(sources(cmd))
 			if err != nil {

@@ -36,6 +36,9 @@ func addSettings(flags *pflag.FlagSet, keys ...string) {
 		doc, _, _ := strings.Cut(s.Doc, ". ")
 		flag := flags.VarPF(value, s.Flag, "", strings.TrimSuffix(strings.ReplaceAll(doc, "`", ""), ".")+" ["+s.Env[0]+"]")
 		flag.DefValue = s.Default
+		if s.Key == "data_key_file" {
+			flag.DefValue = "root.key in the data directory" // it depends on another setting
+		}
 		if s.Type == "true or false" {
 			value.kind, flag.NoOptDefVal = "bool", "true" // pflag's word for a flag that needs no value
 		}

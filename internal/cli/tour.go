@@ -24,7 +24,8 @@ var conjurText string
 
 // tour is what quickstart says: what it made, and lines to paste.
 type tour struct {
-	URL, DataDir, Account, Self string
+	URL, DataDir, Account, Self string // lines to paste do not depend on the working directory
+	RootKey                     string // where it comes from
 	AdminKey, HostKey           string // empty when the account was there before
 }
 
@@ -35,7 +36,7 @@ func (t *tour) print(w io.Writer) error {
 
 	fmt.Fprintf(w, "%s at %s\n\n", green("rekey is ready"), bold(t.URL))
 	line("data directory", t.DataDir)
-	line("root key", filepath.Join(t.DataDir, "root.key"))
+	line("root key", t.RootKey)
 	line("account", t.Account)
 	if t.HostKey != "" {
 		line("admin's key", t.AdminKey)
@@ -77,10 +78,17 @@ func (t *tour) commands(w io.Writer, text string, faint func(...any) string) err
 	return nil
 }
 
-// selfName is how the reader started this program.
+// selfName is how to start this program again from any working directory.
 func selfName() string {
-	if path, err := os.Executable(); err == nil && strings.Contains(path, string(filepath.Separator)+"go-build") {
-		return "go run ./cmd/rekey"
+	path, err := os.Executable()
+	dir, err2 := os.Getwd()
+	switch {
+	case !strings.ContainsRune(os.Args[0], filepath.Separator): // found in PATH
+		return shellescape.Quote(os.Args[0])
+	case err != nil:
+		return shellescape.Quote(os.Args[0]) // better than nothing
+	case err2 == nil && strings.Contains(path, string(filepath.Separator)+"go-build"): // gone when it has ended
+		return "go -C " + shellescape.Quote(dir) + " run rekey/cmd/rekey"
 	}
-	return shellescape.Quote(os.Args[0])
+	return shellescape.Quote(path)
 }

@@ -18,11 +18,11 @@ import (
 )
 
 func variableCommand() *cobra.Command {
-	group := &cobra.Command{Use: "variable", Short: "Read and write secrets", Args: cobra.NoArgs}
+	group := &cobra.Command{Use: "variable", Short: "Read and write secrets"}
 	get := variableGetCommand()
 	older := variableGetCommand()
 	older.Use, older.Hidden = "value ID", true
-	values := &cobra.Command{Use: "values", Short: "An older spelling of set", Args: cobra.NoArgs, Hidden: true}
+	values := &cobra.Command{Use: "values", Short: "An older spelling of set", Hidden: true}
 	add := variableSetCommand()
 	add.Use = "add ID [VALUE]"
 	values.AddCommand(add)
@@ -150,7 +150,7 @@ func variableSetCommand() *cobra.Command {
 			}
 			return nil
 		}
-		return cobra.NoArgs(cmd, args)
+		return noArguments(cmd, args)
 	}
 	newRemote(cmd, func(cmd *cobra.Command, s *client.Session, _ []string) error {
 		variable, err := s.ID(id, "variable")
@@ -182,15 +182,25 @@ func variableSetCommand() *cobra.Command {
 }
 
 func variableHistoryCommand() *cobra.Command {
+	var named string
 	cmd := &cobra.Command{
-		Use: "history ID", Short: "List the versions that a variable has",
+		Use: "history -i ID", Short: "List the versions that a variable has",
 		Long:    "Lists the versions of a variable that can still be read, with the times when they expire.",
 		Example: "  rekey variable history shop/db/password -o table",
-		Args:    cobra.ExactArgs(1),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if named == "" && len(args) > 0 {
+				named, args = args[0], args[1:]
+			}
+			if named == "" {
+				return errors.New("no variable is named: give its id with -i or as an argument")
+			}
+			return noArguments(cmd, args)
+		},
 	}
+	cmd.Flags().StringVarP(&named, "id", "i", "", "id of the variable")
 	form := formatFlag(cmd.Flags())
-	return newRemote(cmd, func(cmd *cobra.Command, s *client.Session, args []string) error {
-		id, err := s.ID(args[0], "variable")
+	return newRemote(cmd, func(cmd *cobra.Command, s *client.Session, _ []string) error {
+		id, err := s.ID(named, "variable")
 		if err != nil {
 			return err
 		}

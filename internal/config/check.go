@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"regexp"
 	"strconv"
 	"time"
 
@@ -60,6 +61,19 @@ func checkRange(n, least int) error {
 	return nil
 }
 
+// checkNames wants host names, perhaps with a wildcard in front, and addresses.
+func checkNames(names []string) error {
+	for _, name := range names {
+		_, err := netip.ParseAddr(name)
+		if err != nil && (len(name) > 253 || !hostName.MatchString(name)) {
+			return fmt.Errorf("'%s' is neither a host name nor an address", name)
+		}
+	}
+	return nil
+}
+
+var hostName = regexp.MustCompile(`^(\*\.)?([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*$`)
+
 // conflicts tells what is wrong with settings that are each fine on their own.
 func (c *Config) conflicts() (problems []Problem) {
 	add := func(key, message, remedy string) {
@@ -70,6 +84,9 @@ func (c *Config) conflicts() (problems []Problem) {
 		add("tls_key", "there is a certificate, but no private key", "set tls_key to the file with the certificate's key")
 	case c.TLSCertificate == "" && c.TLSKey != "":
 		add("tls_certificate", "there is a private key, but no certificate", "set tls_certificate to the file with the key's certificate")
+	}
+	if len(c.TLSNames) > 0 && !c.TLSSelfSigned {
+		add("tls_names", "there is no self-signed certificate to put names into", "set tls_self_signed, or leave tls_names out")
 	}
 	if c.TLSSelfSigned && (c.TLSCertificate != "" || c.TLSKey != "") {
 		add("tls_self_signed", "there is a certificate already", "leave out either tls_self_signed or tls_certificate and tls_key")

@@ -28,6 +28,7 @@ type Config struct {
 	TLSCertificate       string
 	TLSKey               string
 	TLSSelfSigned        bool
+	TLSNames             []string // host names and addresses
 	TLSTerminatedByProxy bool
 	TrustedProxies       []netip.Prefix
 	UserTokenTTL         time.Duration

@@ -36,13 +36,13 @@ type Problem struct {
 
 func (p Problem) Error() string {
 	text := p.Message + ": " + p.Remedy
-	if p.Source != "" {
-		text = "(" + p.Source + ") " + text
+	switch {
+	case p.Setting == "":
+		return p.Source + " " + text
+	case p.Source == "":
+		return p.Setting + " " + text
 	}
-	if p.Setting != "" {
-		text = p.Setting + " " + text
-	}
-	return text
+	return p.Setting + " (" + p.Source + ") " + text
 }
 
 // given is a text that some source has for a setting.

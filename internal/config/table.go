@@ -68,8 +68,14 @@ func table() []*Setting {
 		},
 		{
 			Key: "tls_self_signed", ServerOnly: true, Env: []string{"REKEY_TLS_SELF_SIGNED"}, Flag: "tls-self-signed", Type: "true or false", Default: "false",
-			Doc:   "Make a self-signed certificate, keep it in the data directory, and print its SHA-256 fingerprint at each start, so that clients can pin it.",
+			Doc:   "Make a self-signed certificate, keep it in the data directory, and print its SHA-256 fingerprint at each start, so that clients can pin it. It is for localhost, 127.0.0.1, ::1, the name of the machine, the address that is listened on (all of the machine's, if that is a wildcard), and tls_names.",
 			field: func(c *Config) any { return &c.TLSSelfSigned },
+		},
+		{
+			Key: "tls_names", ServerOnly: true, Env: []string{"REKEY_TLS_NAMES"}, Flag: "tls-name", Type: "names and addresses",
+			Doc:   "More host names and addresses for the self-signed certificate, with commas between. A certificate that is there and lacks one of them is an error: remove tls.crt and tls.key from the data directory to have a new one made, which clients must then trust anew.",
+			field: func(c *Config) any { return &c.TLSNames },
+			check: func(c *Config) error { return checkNames(c.TLSNames) },
 		},
 		{
 			Key: "tls_terminated_by_proxy", ServerOnly: true, Env: []string{"REKEY_TLS_TERMINATED_BY_PROXY"}, Flag: "tls-terminated-by-proxy", Type: "true or false", Default: "false",
@@ -89,7 +95,7 @@ func table() []*Setting {
 		},
 		{
 			Key: "host_authorization_token_ttl", Env: []string{"REKEY_HOST_AUTHORIZATION_TOKEN_TTL", "CONJUR_HOST_AUTHORIZATION_TOKEN_TTL"}, Flag: "host-token-ttl", Type: "seconds or duration", Default: "480",
-			Doc:   "How long an access token of a host is good for, written as above.",
+			Doc:   "How long an access token of a host is good for: seconds, or a duration such as 8m; at most 18000 (5 hours).",
 			field: func(c *Config) any { return &c.HostTokenTTL },
 			check: func(c *Config) error { return checkTTL(c.HostTokenTTL) },
 		},

@@ -31,7 +31,7 @@ func openCertificate(cfg *config.Config) (*certificate, error) {
 	c := &certificate{certFile: cfg.TLSCertificate, keyFile: cfg.TLSKey}
 	if cfg.TLSSelfSigned {
 		var err error
-		if c.certFile, c.keyFile, err = selfSigned(cfg.DataDir, cfg.Listen); err != nil {
+		if c.certFile, c.keyFile, err = selfSigned(cfg.DataDir, cfg.Listen, cfg.TLSNames); err != nil {
 			return nil, err
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"al.essio.dev/pkg/shellescape"
+
 	"rekey/internal/config"
 	"rekey/internal/fault"
 	"rekey/internal/secret"
@@ -21,8 +23,7 @@ func rootKey(cfg *config.Config) (secret.Bytes, error) {
 	text, err := os.ReadFile(cfg.DataKeyFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		e := fault.New(fault.Invalid, "there is no root key: %s does not exist and REKEY_DATA_KEY is not set", cfg.DataKeyFile)
-		e.Advice = "give the root key that the data was made with; for a new data directory make one: mkdir -p -m 700 " +
-			filepath.Dir(cfg.DataKeyFile) + " && (umask 077; rekey data-key generate > " + cfg.DataKeyFile + ")"
+		e.Advice = "give the root key that the data was made with; for a new data directory make one: " + NewRootKeyCommand(cfg)
 		return secret.Bytes{}, e
 	}
 	if err != nil {
@@ -31,6 +32,13 @@ func rootKey(cfg *config.Config) (secret.Bytes, error) {
 		return secret.Bytes{}, e
 	}
 	return secret.New(text), nil
+}
+
+// NewRootKeyCommand is the shell command that makes a root key where the
+// configuration looks for it.
+func NewRootKeyCommand(cfg *config.Config) string {
+	dir, file := shellescape.Quote(filepath.Dir(cfg.DataKeyFile)), shellescape.Quote(cfg.DataKeyFile)
+	return "mkdir -p -m 700 " + dir + " && (umask 077; rekey data-key generate > " + file + ")"
 }
 
 // warnOfReaders says so if others than the file's owner may read the root key. It is

@@ -23,11 +23,13 @@ const selfSignedLife = 10 * 365 * 24 * time.Hour
 
 // selfSigned returns the files of the data directory's own certificate, and makes
 // them first if they are not there. It carries the CA flag, so that clients may
-// name it as their only root, and the names by which the machine is reached.
-func selfSigned(dataDir, listen string) (certFile, keyFile string, err error) {
+// name it as their only root, and the names by which the machine is reached. One that
+// is there and lacks a name of more is an error: clients trust it, so that a new one
+// is the operator's decision.
+func selfSigned(dataDir, listen string, more []string) (certFile, keyFile string, err error) {
 	certFile, keyFile = filepath.Join(dataDir, "tls.crt"), filepath.Join(dataDir, "tls.key")
-	if _, err := os.Stat(certFile); err == nil {
-		return certFile, keyFile, nil
+	if text, err := os.ReadFile(certFile); err == nil {
+		return certFile, keyFile, checkNames(certFile, text, more)
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -44,7 +46,7 @@ func selfSigned(dataDir, listen string) (certFile, keyFile string, err error) {
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		IsCA:        true, BasicConstraintsValid: true,
 	}
-	template.DNSNames, template.IPAddresses = names(listen)
+	template.DNSNames, template.IPAddresses = names(listen, more)
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		return "", "", fault.Wrap(err, "making a TLS certificate")
@@ -60,8 +62,29 @@ func selfSigned(dataDir, listen string) (certFile, keyFile string, err error) {
 	return certFile, keyFile, writeNew(certFile, "CERTIFICATE", der, 0o644)
 }
 
-// names are those of the loopback, of the machine, and of the address listened on.
-func names(listen string) (dns []string, ips []net.IP) {
+// checkNames looks whether a certificate is for all names.
+func checkNames(certFile string, text []byte, names []string) error {
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil // loading it tells
+	}
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return nil // likewise
+	}
+	for _, name := range names {
+		if slices.Contains(cert.DNSNames, name) || cert.VerifyHostname(name) == nil {
+			continue
+		}
+		e := fault.New(fault.Invalid, "the self-signed certificate %s is not for %s, which tls_names asks for", certFile, name)
+		e.Advice = "to have a new one made, which all clients must trust anew, remove tls.crt and tls.key from the data directory"
+		return e
+	}
+	return nil
+}
+
+// names are those of the loopback, of the machine, of the address listened on, and more.
+func names(listen string, more []string) (dns []string, ips []net.IP) {
 	dns, ips = []string{"localhost"}, []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
 	add := func(name string) {
 		ip := net.ParseIP(name)
@@ -69,12 +92,15 @@ func names(listen string) (dns []string, ips []net.IP) {
 		case name == "" || name == "localhost" || ip != nil && (ip.IsUnspecified() || slices.ContainsFunc(ips, ip.Equal)):
 		case ip != nil:
 			ips = append(ips, ip)
-		default:
+		case !slices.Contains(dns, name):
 			dns = append(dns, name)
 		}
 	}
 	if hostname, err := os.Hostname(); err == nil { // without a name the addresses must do
 		add(hostname)
+	}
+	for _, name := range more {
+		add(name)
 	}
 	host, _, err := net.SplitHostPort(listen)
 	if err != nil {

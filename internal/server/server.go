@@ -125,6 +125,11 @@ func (s *Server) Serve(ctx context.Context) error {
 		ready = append(ready, "certificate_sha256", s.certificate.fingerprint())
 	}
 	s.Log.Info("rekey is ready", ready...)
+	if s.certificate != nil {
+		if err := inForce(s.certificate.certFile, s.certificate.current.Load(), time.Now()); err != nil {
+			s.Log.Warn("clients are going to refuse the TLS certificate", "error", err)
+		}
+	}
 
 	errorLog := slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn)
 	public := &http.Server{
@@ -139,8 +144,11 @@ func (s *Server) Serve(ctx context.Context) error {
 	listener := s.public
 	group, ctx := errgroup.WithContext(ctx)
 	if s.certificate != nil {
+		// HTTP/2 is not offered: its server resets a stream whose body was not read
+		// to the end, as when an unknown path refuses a POST, and clients lose the
+		// answer with it. HTTP/1.1 closes the connection after the answer instead.
 		listener = tls.NewListener(s.public, &tls.Config{
-			MinVersion: tls.VersionTLS12, GetCertificate: s.certificate.get, NextProtos: []string{"h2", "http/1.1"},
+			MinVersion: tls.VersionTLS12, GetCertificate: s.certificate.get, NextProtos: []string{"http/1.1"},
 		})
 		group.Go(func() error { s.certificate.watch(ctx, watchInterval, s.Log); return nil })
 	}
@@ -154,7 +162,11 @@ func (s *Server) Serve(ctx context.Context) error {
 		<-ctx.Done()
 		return s.drain(context.WithoutCancel(ctx), public, local)
 	})
-	return group.Wait()
+	err := group.Wait()
+	if err == nil {
+		s.Log.Info("stopped")
+	}
+	return err
 }
 
 func (s *Server) drain(ctx context.Context, servers ...*http.Server) error {

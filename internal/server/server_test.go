@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"log/slog"
@@ -106,6 +107,9 @@ func TestServeAnswersOnBothDoorsAndStops(t *testing.T) {
 	r.stop()
 	if err := <-r.done; err != nil {
 		t.Errorf("Serve: %v", err)
+	}
+	if !strings.Contains(r.log.String(), "msg=stopped") {
+		t.Errorf("the log does not tell that it has stopped:\n%s", r.log)
 	}
 	if _, err := os.Stat(socket); !os.IsNotExist(err) {
 		t.Errorf("the socket is still there: %v", err)
@@ -231,6 +235,66 @@ func TestTheSelfSignedCertificateIsKeptAndTrusted(t *testing.T) {
 	again := newServer(t, func(s *server.Server) { selfSigned(s); s.Config.DataDir = r.Config.DataDir }).start(t)
 	if again.Fingerprint() != fingerprint {
 		t.Error("the second start made another certificate")
+	}
+}
+
+// TestARefusedBodyIsAnswered: who sends what is not read still gets the answer. It
+// takes HTTP/1.1 for that, also for clients that would rather speak HTTP/2.
+func TestARefusedBodyIsAnswered(t *testing.T) {
+	r := newServer(t, func(s *server.Server) {
+		s.Config.TLSSelfSigned = true
+		s.Handler = http.NotFoundHandler()
+	}).start(t)
+	client := trusting(t, filepath.Join(r.Config.DataDir, "tls.crt"))
+	transport := client.Transport.(*http.Transport)
+	transport.ForceAttemptHTTP2, transport.DisableKeepAlives = true, false
+	defer transport.CloseIdleConnections()
+	for range 50 {
+		response, err := client.Post(r.URL()+"/nowhere", "text/plain", strings.NewReader(strings.Repeat("x", 1000)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = io.ReadAll(response.Body)
+		response.Body.Close()
+		if err != nil || response.StatusCode != http.StatusNotFound || response.ProtoMajor != 1 {
+			t.Fatalf("%s %s, %v", response.Proto, response.Status, err)
+		}
+	}
+}
+
+func TestTheSelfSignedCertificateIsForTheNamesThatAreAskedFor(t *testing.T) {
+	dir := t.TempDir()
+	named := func(names ...string) func(*server.Server) {
+		return func(s *server.Server) {
+			s.Config.DataDir, s.Config.TLSSelfSigned, s.Config.TLSNames = dir, true, names
+		}
+	}
+	r := newServer(t, named("rekey.example.com", "*.example.org", "192.0.2.7")).start(t)
+	text, err := os.ReadFile(filepath.Join(dir, "tls.crt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(text)
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"localhost", "127.0.0.1", "rekey.example.com", "a.example.org", "192.0.2.7"} {
+		if err := cert.VerifyHostname(name); err != nil {
+			t.Error(err)
+		}
+	}
+	r.stop()
+	if err := <-r.done; err != nil {
+		t.Fatal(err)
+	}
+	again := newServer(t, named("*.example.org")).start(t)
+	again.stop()
+	if err := <-again.done; err != nil {
+		t.Fatal(err)
+	}
+	if err := newServer(t, named("rekey.example.net")).Listen(); err == nil || !strings.Contains(err.Error(), "is not for rekey.example.net") {
+		t.Errorf("with a name that the certificate lacks: %v", err)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -31,6 +32,15 @@ type Certificate struct {
 // FetchCertificate asks a server for its certificate, without trusting it, and looks
 // whether it is good for that server. It is nil if the system trusts it.
 func FetchCertificate(ctx context.Context, server *url.URL) (*Certificate, error) {
+	chain, err := fetchChain(ctx, server)
+	if err != nil {
+		return nil, err
+	}
+	return judge(chain, server.Hostname(), nil, time.Now())
+}
+
+// fetchChain is what the server shows, trusted or not.
+func fetchChain(ctx context.Context, server *url.URL) ([]*x509.Certificate, error) {
 	address := server.Host
 	if server.Port() == "" {
 		address = net.JoinHostPort(server.Hostname(), "443")
@@ -47,7 +57,37 @@ func FetchCertificate(ctx context.Context, server *url.URL) (*Certificate, error
 	}
 	chain := conn.(*tls.Conn).ConnectionState().PeerCertificates
 	_ = conn.Close() // nothing was sent over it
-	return judge(chain, server.Hostname(), nil, time.Now())
+	return chain, nil
+}
+
+// Verify asks a server for its certificate and looks whether those in a PEM file vouch
+// for it. It is Unavailable if the server cannot be asked, Invalid if they do not.
+func Verify(ctx context.Context, server *url.URL, file string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return &fault.Error{Kind: fault.Invalid, Message: err.Error(), Advice: "name the file with the certificate to trust", Cause: err}
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(text) {
+		e := fault.New(fault.Invalid, "%s has no certificate", file)
+		e.Advice = "name a PEM file with the certificate of the server or of its authority"
+		return e
+	}
+	chain, err := fetchChain(ctx, server)
+	if err != nil {
+		return err
+	}
+	between := x509.NewCertPool()
+	for _, c := range chain[1:] {
+		between.AddCert(c)
+	}
+	if _, err := chain[0].Verify(x509.VerifyOptions{DNSName: server.Hostname(), Roots: roots, Intermediates: between}); err != nil {
+		e := fault.New(fault.Invalid, "TLS: %s does not vouch for the certificate of %s: %v", file, server, err)
+		e.Advice = "name the certificate of the server or of its authority, or leave -c out to see what the server shows"
+		e.Cause = err
+		return e
+	}
+	return nil
 }
 
 // judge finds in a chain what to trust. A nil pool means the roots of the system.

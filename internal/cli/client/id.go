@@ -71,17 +71,33 @@ func (s *Session) Login(text string) (string, error) {
 	return id.Login(), nil
 }
 
-// suggestion helps with an id that is not there.
+// suggestion helps with an id that is not there, or with a variable without a value.
 func (s *Session) suggestion(text string) string {
 	id := ident.ID(text)
-	found := s.search(id.Identifier())
-	switch {
-	case slices.Contains(found, text) && id.Kind() == "variable":
-		return "it has no value, or not in this version: see `rekey variable history " + id.Identifier() + "`"
-	case len(found) > 0:
-		return "did you mean " + strings.Join(found, " or ") + "?"
+	if id.Kind() == "variable" {
+		versions, err := s.versions(id)
+		switch {
+		case err == nil && len(versions) == 0:
+			return "it has no value yet: give it one with `rekey variable set -i " + id.Identifier() + "`"
+		case err == nil:
+			return "it has no such version: see `rekey variable history " + id.Identifier() + "`"
+		}
+	}
+	found := slices.DeleteFunc(s.search(id.Identifier()), func(other string) bool { return other == text })
+	if len(found) > 0 {
+		return "did you mean " + strings.Join(found[:min(len(found), mostFound)], " or ") + "?"
 	}
 	return "`rekey list` shows what there is to see"
+}
+
+// meant is the one of several ids, with commas between, that a message speaks of.
+func meant(ids, message string) string {
+	for id := range strings.SplitSeq(ids, ", ") {
+		if slices.Contains(strings.Fields(message), id) {
+			return id
+		}
+	}
+	return ids
 }
 
 // mostFound bounds suggestions.
@@ -101,7 +117,7 @@ func (s *Session) search(name string) []string {
 	}
 	var found []string
 	for _, r := range resources {
-		if path.Base(ident.ID(r.ID).Identifier()) == last && len(found) < mostFound {
+		if path.Base(ident.ID(r.ID).Identifier()) == last {
 			found = append(found, r.ID)
 		}
 	}

@@ -49,9 +49,15 @@ type Version struct {
 
 // Versions are those of a variable that can be read, in the order of the server.
 func (s *Session) Versions(id ident.ID) ([]Version, error) {
+	versions, err := s.versions(id)
+	return versions, s.Explain(err, Task{Do: "look at", On: string(id), Privilege: "read"})
+}
+
+// versions leaves errors as they come.
+func (s *Session) versions(id ident.ID) ([]Version, error) {
 	resource, err := s.Get(s.API.ResourceRequest(string(id)))
 	if err != nil {
-		return nil, s.Explain(err, Task{Do: "look at", On: string(id), Privilege: "read"})
+		return nil, err
 	}
 	var answer struct{ Secrets []Version }
 	if err := json.Unmarshal(resource, &answer); err != nil {

@@ -16,6 +16,7 @@ import (
 const (
 	pathListAccounts   = "/account/list"
 	pathCreateAccount  = "/account/create"
+	pathWeighAccount   = "/account/weigh"
 	pathDeleteAccount  = "/account/delete"
 	pathRotateSigning  = "/signing-key/rotate"
 	pathRetrieveKey    = "/role/retrieve-key"
@@ -40,6 +41,12 @@ type Account struct {
 	Name      string `json:"name"`
 	PublicKey string `json:"public_key"` // PEM; verifies the account's access tokens
 	APIKey    string `json:"api_key"`    // of its admin; empty if a password was set
+}
+
+// Weight is what an account has in it.
+type Weight struct {
+	Roles  int `json:"roles"`  // users, hosts, groups and layers
+	Values int `json:"values"` // variables that have values
 }
 
 // Key is the API key of a role, or the id of a new signing key.

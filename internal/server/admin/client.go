@@ -25,6 +25,11 @@ func (c *Client) CreateAccount(ctx context.Context, name string, password *strin
 	return call[Account](ctx, c, pathCreateAccount, Name{name, password})
 }
 
+// WeighAccount counts what DeleteAccount would destroy.
+func (c *Client) WeighAccount(ctx context.Context, name string) (Weight, error) {
+	return call[Weight](ctx, c, pathWeighAccount, Name{Name: name})
+}
+
 // DeleteAccount removes an account and all that is in it.
 func (c *Client) DeleteAccount(ctx context.Context, name string) error {
 	_, err := call[struct{}](ctx, c, pathDeleteAccount, Name{Name: name})

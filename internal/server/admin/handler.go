@@ -24,6 +24,7 @@ func Handler(c *core.Core) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("POST "+pathListAccounts, operation(o.listAccounts))
 	mux.Handle("POST "+pathCreateAccount, operation(o.createAccount))
+	mux.Handle("POST "+pathWeighAccount, operation(o.weighAccount))
 	mux.Handle("POST "+pathDeleteAccount, operation(o.deleteAccount))
 	mux.Handle("POST "+pathRotateSigning, operation(o.rotateSigningKey))
 	mux.Handle("POST "+pathRetrieveKey, operation(o.retrieveKey))
@@ -84,6 +85,25 @@ func (o operations) createAccount(ctx context.Context, in Name) (Account, error)
 		answer.APIKey = key.RevealString()
 	}
 	return answer, err
+}
+
+// weighAccount counts what the account's admin sees, which is everything, and asks
+// what an empty root policy would destroy.
+func (o operations) weighAccount(ctx context.Context, in Name) (weight Weight, err error) {
+	lost, err := o.rehearsePolicy(ctx, Policy{in.Name, []byte("# nothing")})
+	if err != nil {
+		return Weight{}, err
+	}
+	weight.Values = lost.Count
+	admin := core.Caller{Role: ident.New(in.Name, "user", "admin")}
+	for _, kind := range [...]string{"user", "host", "group", "layer"} {
+		n, err := o.core.CountResources(ctx, admin, core.ResourceQuery{Account: in.Name, Kind: kind})
+		if err != nil {
+			return Weight{}, err
+		}
+		weight.Roles += n
+	}
+	return weight, nil
 }
 
 func (o operations) deleteAccount(ctx context.Context, in Name) (struct{}, error) {

@@ -66,7 +66,7 @@ func lockDirectory(dir string) (*os.File, error) {
 		}
 		return nil, &fault.Error{Kind: fault.Conflict, Cause: err,
 			Message: "the data directory " + dir + " is in use by process " + strings.TrimSpace(string(owner)),
-			Advice:  "stop that process, or let this one use another directory; commands for a running server need no directory"}
+			Advice:  "wait until it is done, or stop it, or use another directory; while a server runs, commands go through its socket as soon as it is ready"}
 	}
 	pid := strconv.Itoa(os.Getpid()) + "\n"
 	if err := errors.Join(f.Truncate(0), writeAt(f, pid)); err != nil {
