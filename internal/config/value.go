@@ -34,8 +34,6 @@ func parse(field any, text string) error {
 		*p = parseList(text)
 	case *[]netip.Prefix:
 		*p, err = parseNetworks(text)
-	case *[]string:
-		*p = strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
 	case *secret.Bytes:
 		*p = secret.FromString(text)
 	default:
@@ -66,8 +64,6 @@ func plain(field any) any {
 			list[i] = prefix.String()
 		}
 		return list
-	case *[]string:
-		return append([]string{}, *p...)
 	case *secret.Bytes:
 		if p.Len() == 0 {
 			return ""
