@@ -30,8 +30,6 @@ func parse(field any, text string) error {
 		*p, err = parseSeconds(text)
 	case *slog.Level:
 		*p, err = parseLevel(text)
-	case *[]string:
-		*p = parseList(text)
 	case *[]netip.Prefix:
 		*p, err = parseNetworks(text)
 	case *[]string:
@@ -58,8 +56,6 @@ func plain(field any) any {
 		return int(p.Seconds())
 	case *slog.Level:
 		return strings.ToLower(p.String())
-	case *[]string:
-		return append([]string{}, *p...)
 	case *[]netip.Prefix:
 		list := make([]string, len(*p))
 		for i, prefix := range *p {
@@ -113,15 +109,6 @@ func parseLevel(text string) (slog.Level, error) {
 		return slog.LevelError, nil
 	}
 	return 0, errors.New("it is none of debug, info, warn, error")
-}
-
-func parseList(text string) (list []string) {
-	for item := range strings.SplitSeq(text, ",") {
-		if item = strings.TrimSpace(item); item != "" {
-			list = append(list, item)
-		}
-	}
-	return list
 }
 
 func parseNetworks(text string) ([]netip.Prefix, error) {
