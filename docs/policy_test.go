@@ -123,7 +123,7 @@ func newWorld(t *testing.T) *world {
 	root, err := seal.ParseRoot("the test", text)
 	check(err)
 	c, err := core.Open(context.Background(), core.Options{
-		Store: store, Audit: audit.To(io.Discard), RootKey: root, Config: core.Default(), Now: time.Now, Rand: rand.Reader,
+		Store: store, Audit: audit.To(io.Discard), RootKey: root, Config: core.Default(), Now: time.Now, Rand: rand.Reader, Targets: targets(),
 	})
 	check(err)
 	t.Cleanup(func() { check(c.Close()) })

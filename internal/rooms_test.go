@@ -26,7 +26,7 @@ var rooms = []struct {
 	{"internal/server", []string{"internal/server/admin", "internal/httpapi", "internal/rotation/engine", "internal/rotation", "internal/rotation/target", "internal/rotation/target/postgresql", "internal/rotation/target/mysql", "internal/rotation/target/redis", "internal/rotation/target/ldap", "internal/config", "internal/core", "internal/store/sqlite", "internal/audit", "internal/seal", "internal/ident", "internal/fault", "internal/secret"}},
 	{"internal/server/admin", []string{"internal/core", "internal/ident", "internal/fault", "internal/secret"}},
 	{"internal/config", []string{"internal/fault", "internal/secret"}},
-	{"internal/httpapi", []string{"internal/openapi", "internal/core", "internal/policy", "internal/row", "internal/ident", "internal/fault", "internal/secret"}},
+	{"internal/httpapi", []string{"internal/openapi", "internal/core", "internal/policy", "internal/rotation", "internal/row", "internal/ident", "internal/fault", "internal/secret"}},
 	{"internal/openapi/openapitest", []string{"internal/openapi"}},
 	{"internal/openapi", nil},
 	{"internal/rotation/engine", []string{"internal/core", "internal/rotation/target", "internal/ident"}},

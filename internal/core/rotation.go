@@ -109,7 +109,7 @@ func (c *Core) seen(caller Caller, id ident.ID) (*rbac.Resource, error) {
 	if x == nil {
 		return nil, notFound(id)
 	}
-	if !rotates(x) {
+	if !rotates(x) || c.targets == nil {
 		return nil, notRotated(id)
 	}
 	return x, nil
@@ -130,7 +130,7 @@ func (c *Core) Rotations(_ context.Context, caller Caller, account, state string
 	}
 	all, now := []RotationStatus{}, c.now()
 	c.graph.Ascend(string(ident.New(account, "variable", "")), func(x *rbac.Resource) bool {
-		if !rotates(x) || r != nil && !c.graph.Visible(r, x) {
+		if !rotates(x) || c.targets == nil || r != nil && !c.graph.Visible(r, x) {
 			return true
 		}
 		s := c.rotationStatus(x, now)

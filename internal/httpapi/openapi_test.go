@@ -33,7 +33,7 @@ var unseen = []struct{ answers, reason string }{
 		"another load takes more than ten seconds; the table of failures has its shape"},
 	{`(GET /authn/.*/login|PUT /.*/api_key|PUT /.*/password|POST /secrets/{account}/{kind}.*|PATCH /{authenticator}/.*|(POST|DELETE) /host_factor.*) 409`,
 		"rows change faster than requests can follow; the table of failures has its shape"},
-	{`GET /(api_keys/.*|authn/.*/(login|status)|public_keys/.*|roles/.*|whoami) 403`, tokenForOthers},
+	{`GET /(api_keys/.*|authn/.*/(login|status)|public_keys/.*|roles/.*|rotations/.*|whoami) 403`, tokenForOthers},
 	{`.* /(branches|groups)/.* 403`, tokenForOthers},
 	{`GET /authenticators/.* 403`, tokenForOthers},
 	{`.* /secrets/(.*/)?(static|values).* 403`, tokenForOthers},
@@ -258,7 +258,7 @@ func TestEveryRouteRefuses(t *testing.T) {
 // Whatever may be kept by a client need not be sent again.
 func TestNotModified(t *testing.T) {
 	s := newTestServer(t, may("read"))
-	keys := s.load("- !group ops\n- !user alice\n- !variable db")
+	keys := s.load("- !group ops\n- !user alice\n- !variable db\n- !variable { id: rotated, annotations: { rotation/rotator: memory/password } }")
 	s.call("POST", "/policies/acme/policy/root").as(s.admin).data("- !policy app").send().status(201)
 	targets := map[string]string{
 		"/:authenticator/:account/api_key":                       "/authn/acme/api_key",
@@ -273,6 +273,9 @@ func TestNotModified(t *testing.T) {
 		"/secrets/:account/static/*id/permissions":               "/secrets/acme/static/db/permissions",
 		"/secrets/static/*id":                                    "/secrets/static/db",
 		"/secrets/static/*id/permissions":                        "/secrets/static/db/permissions",
+		"/rotations/:account":                                    "/rotations/acme",
+		"/rotations/:account/variable/*id":                       "/rotations/acme/variable/rotated",
+		"/rotations/:account/variable/*id?history":               "/rotations/acme/variable/rotated?history",
 		"/branches/:account":                                     "/branches/acme",
 		"/branches/:account/*id":                                 "/branches/acme/app",
 		"/policies/:account/policy/*id":                          "/policies/acme/policy/root",

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"rekey/internal/core"
 )
 
 // credential says what a request must prove before it is routed.
@@ -86,6 +88,17 @@ var routes = []route{
 	{"POST", "/secrets/static", token, secretBody, v2Stable((*api).createStaticSecret)},
 	{"GET", "/secrets/static/*id/permissions", token, noBody, v2Stable((*api).staticSecretPermissions)},
 	{"GET", "/secrets/static/*id", token, noBody, v2Stable((*api).showStaticSecret)},
+
+	{"GET", "/rotations/:account", token, noBody, (*api).listRotations},
+	{"GET", "/rotations/:account/variable/*id?history", token, noBody, (*api).rotationHistory},
+	{"GET", "/rotations/:account/variable/*id", token, noBody, (*api).showRotation},
+	{"POST", "/rotations/:account/variable/*id?plan", token, noBody, (*api).planRotation},
+	{"POST", "/rotations/:account/variable/*id?pause", token, noBody, (*api).pauseRotation},
+	{"POST", "/rotations/:account/variable/*id?resume", token, noBody, steer((*core.Core).ResumeRotation)},
+	{"POST", "/rotations/:account/variable/*id?rotate", token, noBody, steer((*core.Core).RotateNow)},
+	{"POST", "/rotations/:account/variable/*id?retry", token, noBody, steer((*core.Core).RetryRotation)},
+	{"POST", "/rotations/:account/variable/*id?reconcile", token, noBody, steer((*core.Core).ReconcileRotation)},
+	{"POST", "/rotations/:account/variable/*id?adopt", token, noBody, steer((*core.Core).AdoptRotation)},
 
 	{"GET", "/public_keys/:account/:key_kind/*id", optional, noBody, (*api).publicKeys},
 

@@ -19,6 +19,8 @@ import (
 
 	"rekey/internal/audit"
 	"rekey/internal/core"
+	"rekey/internal/rotation"
+	"rekey/internal/rotation/target"
 	"rekey/internal/row"
 	"rekey/internal/seal"
 	"rekey/internal/store/sqlite"
@@ -33,6 +35,7 @@ type testServer struct {
 	handler  http.Handler
 	url      *url.URL
 	http     *http.Client
+	memory   *memory // the target on which variables rotate
 	adminKey string
 	admin    string // Authorization header of acme's administrator
 }
@@ -57,10 +60,12 @@ func newTestServerWith(t *testing.T, configure func(*core.Config), sets ...*row.
 	config := core.Default()
 	config.PasswordCost = 4 // bcrypt's least
 	configure(&config)
+	kind := &memory{}
 	open := func() *core.Core {
 		c, err := core.Open(context.Background(), core.Options{
 			Store: store, Audit: audit.To(io.Discard), RootKey: root, Config: config,
 			Now: time.Now, Rand: rand.Reader, Log: log,
+			Targets: &core.Targets{Kinds: map[string]target.Kind{kind.Name(): kind}, Node: "test", Limits: rotation.DefaultLimits()},
 		})
 		must(t, err)
 		return c
@@ -76,7 +81,7 @@ func newTestServerWith(t *testing.T, configure func(*core.Config), sets ...*row.
 	}
 	t.Cleanup(func() { must(t, c.Close()) })
 
-	s := &testServer{T: t, core: c, adminKey: key.RevealString()}
+	s := &testServer{T: t, core: c, memory: kind, adminKey: key.RevealString()}
 	s.handler = documented(t, New(c, Options{
 		Log:            log,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},

@@ -1,0 +1,75 @@
+package docs_test
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"net"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"rekey/internal/core"
+	"rekey/internal/rotation"
+	"rekey/internal/rotation/target"
+	"rekey/internal/rotation/target/ldap"
+	"rekey/internal/rotation/target/mysql"
+	"rekey/internal/rotation/target/postgresql"
+	"rekey/internal/rotation/target/redis"
+)
+
+// targets are the kinds that the pages speak of, without a network.
+func targets() *core.Targets {
+	kinds := map[string]target.Kind{}
+	for _, kind := range []target.Kind{postgresql.Kind(), mysql.Kind(), redis.Kind(), ldap.Kind()} {
+		kinds[kind.Name()] = kind
+	}
+	nowhere := func(context.Context, string, string) (net.Conn, error) {
+		return nil, target.Errorf(target.Unreachable, nil, "the tests have no network")
+	}
+	return &core.Targets{Kinds: kinds, Dial: nowhere, Node: "the test", Limits: rotation.DefaultLimits()}
+}
+
+// Each policy loads, and there is one for each kind; the commands succeed one after the
+// other, upon the first policy.
+func TestRotationExamples(t *testing.T) {
+	w := newWorld(t)
+	server := httptest.NewServer(w.handler)
+	t.Cleanup(server.Close)
+	token := w.serve(httptest.NewRequest("POST", "/authn/acme/admin/authenticate", strings.NewReader(w.keys["user:admin"])))
+	auth := `Authorization: Token token="` + base64.StdEncoding.EncodeToString(token.Body.Bytes()) + `"`
+	rotators := map[string]bool{}
+	for i, f := range fences(t, "rotation.md") {
+		at := fmt.Sprintf("rotation.md:%d", f.line)
+		switch f.info {
+		case "yaml":
+			each := w
+			if i > 0 {
+				each = newWorld(t) // the examples stand alone
+			}
+			each.at = at
+			each.load("post root", f.text)
+			each.expectResult("")
+			_, after, _ := strings.Cut(f.text, "rotation/rotator: ")
+			name, _, _ := strings.Cut(after, "\n")
+			rotators[name] = true
+		case "sh":
+			cmd := exec.Command("bash", "-c", "set -euo pipefail\n"+f.text)
+			cmd.Env = append(os.Environ(), "REKEY="+server.URL, "AUTH="+auth)
+			out, err := cmd.CombinedOutput()
+			if err != nil {
+				t.Errorf("%s: %v\n%s", at, err, out)
+			}
+			if strings.Contains(f.text, "plan") && !strings.Contains(string(out), "the tests have no network") {
+				t.Errorf("%s: the plan does not come to the target: %s", at, out)
+			}
+		default:
+			t.Errorf("%s: a block of no known kind: %s", at, f.info)
+		}
+	}
+	if len(rotators) != len(targets().Kinds) {
+		t.Errorf("not one example for each kind: %v", rotators)
+	}
+}
