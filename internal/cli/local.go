@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 
+	"al.essio.dev/pkg/shellescape"
 	"github.com/spf13/cobra"
 
 	"rekey/internal/config"
@@ -32,7 +33,7 @@ func newLocal(cmd *cobra.Command, creates bool, run func(cmd *cobra.Command, loc
 		if _, err := os.Stat(loaded.DataDir); errors.Is(err, fs.ErrNotExist) && !creates {
 			e := fault.New(fault.NotFound, "there is no data directory %s", loaded.DataDir)
 			e.Advice = "name the right one with --data-dir or REKEY_DATA_DIR; to make a new one: " +
-				server.NewRootKeyCommand(&loaded.Config) + " && rekey account create NAME"
+				server.NewRootKeyCommand(&loaded.Config) + " && rekey account create NAME --data-dir " + shellescape.Quote(loaded.DataDir)
 			return e
 		}
 		backend, err := server.Open(cmd.Context(), loaded.Config, cmd.ErrOrStderr(), logger(&loaded.Config, cmd.ErrOrStderr()))

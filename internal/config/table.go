@@ -56,7 +56,7 @@ func table() []*Setting {
 		},
 		{
 			Key: "tls_certificate", ServerOnly: true, Env: []string{"REKEY_TLS_CERTIFICATE"}, Flag: "tls-certificate", Type: "path",
-			Doc:   "PEM file with the server's certificate, followed by its intermediates. It is read again on SIGHUP and when the file changes.",
+			Doc:   "PEM file with the server's certificate, followed by its intermediates. It is read again on SIGHUP and when the file changes. Over TLS the server speaks HTTP/1.1.",
 			field: func(c *Config) any { return &c.TLSCertificate },
 			check: func(c *Config) error { return checkFile(c.TLSCertificate) },
 		},

@@ -30,10 +30,10 @@ func parse(field any, text string) error {
 		*p, err = parseSeconds(text)
 	case *slog.Level:
 		*p, err = parseLevel(text)
-	case *[]string:
-		*p = parseList(text)
 	case *[]netip.Prefix:
 		*p, err = parseNetworks(text)
+	case *[]string:
+		*p = strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
 	case *secret.Bytes:
 		*p = secret.FromString(text)
 	default:
@@ -56,14 +56,14 @@ func plain(field any) any {
 		return int(p.Seconds())
 	case *slog.Level:
 		return strings.ToLower(p.String())
-	case *[]string:
-		return append([]string{}, *p...)
 	case *[]netip.Prefix:
 		list := make([]string, len(*p))
 		for i, prefix := range *p {
 			list[i] = prefix.String()
 		}
 		return list
+	case *[]string:
+		return append([]string{}, *p...)
 	case *secret.Bytes:
 		if p.Len() == 0 {
 			return ""
@@ -109,15 +109,6 @@ func parseLevel(text string) (slog.Level, error) {
 		return slog.LevelError, nil
 	}
 	return 0, errors.New("it is none of debug, info, warn, error")
-}
-
-func parseList(text string) (list []string) {
-	for item := range strings.SplitSeq(text, ",") {
-		if item = strings.TrimSpace(item); item != "" {
-			list = append(list, item)
-		}
-	}
-	return list
 }
 
 func parseNetworks(text string) ([]netip.Prefix, error) {

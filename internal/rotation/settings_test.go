@@ -142,3 +142,12 @@ func TestProblemsOfAnnotations(t *testing.T) {
 		}
 	}
 }
+
+func TestARotatorOfConjurThatIsNotHereIsNoReasonToRefuseAPolicy(t *testing.T) {
+	if problems := rotation.Check(map[string]string{rotation.Rotator: "aws/secret-key", "rotation/ttl": "P1D"}, nil); len(problems) != 0 {
+		t.Errorf("got %v", problems)
+	}
+	if problems := rotation.Check(map[string]string{rotation.Rotator: "aws/secret_key", "rotation/ttl": "P1D"}, nil); len(problems) != 1 {
+		t.Errorf("a misspelt one: %v", problems)
+	}
+}
