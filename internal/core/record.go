@@ -6,6 +6,7 @@ import (
 	"rekey/internal/audit"
 	"rekey/internal/fault"
 	"rekey/internal/ident"
+	"rekey/internal/row"
 )
 
 // from starts a record of what a role did, from somewhere, now.
@@ -103,4 +104,32 @@ func memberParameters(id ident.ID, q MemberQuery) []audit.Pair {
 		p = append(p, audit.Pair{Name: "filter", Value: f})
 	}
 	return p
+}
+
+// policyRecords is one audit record for each row that has changed.
+func policyRecords(o audit.Origin, policy ident.ID, version int, changes []row.Change) []*audit.Record {
+	records := make([]*audit.Record, 0, len(changes))
+	for _, change := range changes {
+		action := map[row.Op]audit.Action{row.Insert: audit.Add, row.Update: audit.Change, row.Delete: audit.Remove}[change.Op]
+		var of audit.Row
+		switch r := change.Row.(type) {
+		case row.Role:
+			of = audit.RoleRow(r.ID)
+		case row.Resource:
+			of = audit.ResourceRow(r.ID)
+		case row.Membership:
+			of = audit.MembershipRow(r.Role, r.Member)
+			if r.Ownership {
+				of = audit.OwnershipRow(r.Role, r.Member)
+			}
+		case row.Permission:
+			of = audit.PermissionRow(r.Resource, r.Role, r.Privilege)
+		case row.Annotation:
+			of = audit.AnnotationRow(r.Resource, r.Name)
+		default:
+			continue
+		}
+		records = append(records, o.PolicyRow(action, of, policy, version))
+	}
+	return records
 }
