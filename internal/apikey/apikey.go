@@ -5,7 +5,7 @@
 // a URL: eight big-endian 32-bit numbers, each in Crockford's base 32 without
 // leading zeros, lower case, one after the other. New keys have 51 to 56
 // characters, which is what clients check for. Older servers gave out shorter
-// ones; Match takes any.
+// ones; Digest takes any.
 //
 // It promises that comparing takes the same time whatever the candidate, and that
 // nothing it returns in words contains a key. It imports fault and secret.
@@ -79,11 +79,8 @@ func Digest(key secret.Bytes) [sha256.Size]byte {
 	return sha256.Sum256(append(append(buffer[:0], digestDomain...), key.Reveal()...))
 }
 
-// Match tells whether this is the key with that digest, in constant time.
-func Match(key secret.Bytes, digest [sha256.Size]byte) bool {
-	got := Digest(key)
-	return subtle.ConstantTimeCompare(got[:], digest[:]) == 1
-}
+// Equal tells whether two digests are those of one key, in constant time.
+func Equal(a, b [sha256.Size]byte) bool { return subtle.ConstantTimeCompare(a[:], b[:]) == 1 }
 
 // Flaw says why a candidate cannot be a key of this server, in words for a log or
 // a person, without any of the candidate: "the key ends in a line break". It is

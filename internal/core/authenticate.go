@@ -2,7 +2,6 @@ package core
 
 import (
 	"context"
-	"crypto/subtle"
 	"errors"
 	"net/netip"
 	"runtime"
@@ -110,9 +109,6 @@ func (c *Core) wrongKey(o Origin, id ident.ID, key secret.Bytes) error {
 	}
 	return refused("CONJ00002E Invalid credentials")
 }
-
-// sameDigest compares in constant time.
-func sameDigest(a, b [32]byte) bool { return subtle.ConstantTimeCompare(a[:], b[:]) == 1 }
 
 func within(networks []netip.Prefix, ip netip.Addr) bool {
 	if len(networks) == 0 {

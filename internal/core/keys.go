@@ -3,6 +3,7 @@ package core
 import (
 	"time"
 
+	"rekey/internal/apikey"
 	"rekey/internal/ident"
 	"rekey/internal/rbac"
 	"rekey/internal/row"
@@ -75,14 +76,14 @@ func (c *Core) standing(r *rbac.Role, digest [32]byte) standing {
 	switch {
 	case r == nil || r.Key == nil:
 		return noKey
-	case sameDigest(digest, r.Key.Digest):
+	case apikey.Equal(digest, r.Key.Digest):
 		return currentKey
-	case r.Staged != nil && sameDigest(digest, r.Staged.Digest):
+	case r.Staged != nil && apikey.Equal(digest, r.Staged.Digest):
 		if c.clock().Before(r.Staged.LapsesAt) {
 			return stagedKey
 		}
 		return lapsedKey
-	case r.Old != nil && sameDigest(digest, r.Old.Digest) && c.clock().Before(r.Old.ValidUntil):
+	case r.Old != nil && apikey.Equal(digest, r.Old.Digest) && c.clock().Before(r.Old.ValidUntil):
 		return oldKey
 	}
 	return noKey

@@ -31,23 +31,23 @@ func (s *server) loginFailure(err error) error {
 	var plugin pluginError
 	switch {
 	case errors.Is(err, errNoTLS):
-		return target.Errorf(target.Refused, err, "%s has no TLS: turn it on there, or set annotation sslmode to disable on purpose", s.hostPort())
+		return target.Errorf(target.Refused, err, "%s has no TLS: turn it on there, or set annotation sslmode to disable on purpose", s.address.String())
 	case errors.Is(err, errNotProven):
-		return target.Errorf(target.Refused, err, "%s asks for the password in clear, which it gets only if its certificate is verified: set annotation sslmode to verify-full", s.hostPort())
+		return target.Errorf(target.Refused, err, "%s asks for the password in clear, which it gets only if its certificate is verified: set annotation sslmode to verify-full", s.address.String())
 	case errors.Is(err, errMalformed):
-		return target.Errorf(target.Refused, err, "%s does not speak the protocol of MySQL", s.hostPort())
+		return target.Errorf(target.Refused, err, "%s does not speak the protocol of MySQL", s.address.String())
 	case errors.As(err, &plugin):
-		return target.Errorf(target.Refused, err, "%s asks for %s, which is not supported: use %s or %s", s.hostPort(), plugin, native, caching)
+		return target.Errorf(target.Refused, err, "%s asks for %s, which is not supported: use %s or %s", s.address.String(), plugin, native, caching)
 	case !errors.As(err, &refused):
-		return transport.Failure(s.hostPort(), err)
+		return transport.Failure(s.address.String(), err)
 	}
 	switch refused.code {
 	case accessDenied:
-		return target.Errorf(target.AuthFailed, err, "%s does not accept the password", s.hostPort())
+		return target.Errorf(target.AuthFailed, err, "%s does not accept the password", s.address.String())
 	case tooManyConnections, tooManyOfUser, hostBlocked, shutdown:
-		return target.Errorf(target.Unreachable, err, "%s does not take connections now (error %d)", s.hostPort(), refused.code)
+		return target.Errorf(target.Unreachable, err, "%s does not take connections now (error %d)", s.address.String(), refused.code)
 	}
-	return target.Errorf(target.Refused, err, "%s does not let the user in (error %d)", s.hostPort(), refused.code)
+	return target.Errorf(target.Refused, err, "%s does not let the user in (error %d)", s.address.String(), refused.code)
 }
 
 // statementFailure classifies what became of a change. The server's own words are left
@@ -55,19 +55,19 @@ func (s *server) loginFailure(err error) error {
 func (s *server) statementFailure(user string, err error) error {
 	var refused *serverError
 	if !errors.As(err, &refused) {
-		return transport.Lost(s.hostPort(), err)
+		return transport.Lost(s.address.String(), err)
 	}
 	switch refused.code {
 	case shutdown:
-		return target.Errorf(target.Uncertain, err, "%s was shut down while it changed the password", s.hostPort())
+		return target.Errorf(target.Uncertain, err, "%s was shut down while it changed the password", s.address.String())
 	case lockTimeout, deadlock, readOnly, optionPrevents:
-		return target.Errorf(target.Unreachable, err, "%s does not change the password now (error %d): it may be read-only", s.hostPort(), refused.code)
+		return target.Errorf(target.Unreachable, err, "%s does not change the password now (error %d): it may be read-only", s.address.String(), refused.code)
 	case noSuchUser, operationFailed:
-		return target.Errorf(target.Refused, err, "there is no account %q with host %q on %s: create it, or name its host by annotation account-host", user, s.accountHost, s.hostPort())
+		return target.Errorf(target.Refused, err, "there is no account %q with host %q on %s: create it, or name its host by annotation account-host", user, s.accountHost, s.address.String())
 	case badPassword:
-		return password.BadValue(err, s.hostPort()+" refuses this password: it breaks a rule of the server's")
+		return password.BadValue(err, s.address.String()+" refuses this password: it breaks a rule of the server's")
 	case syntaxError:
-		return target.Errorf(target.Refused, err, "%s does not understand the statement that sets a password", s.hostPort())
+		return target.Errorf(target.Refused, err, "%s does not understand the statement that sets a password", s.address.String())
 	}
-	return target.Errorf(target.Refused, err, "%s refuses to change the password of %q (error %d): grant the privilege to change it", s.hostPort(), user, refused.code)
+	return target.Errorf(target.Refused, err, "%s refuses to change the password of %q (error %d): grant the privilege to change it", s.address.String(), user, refused.code)
 }

@@ -13,14 +13,12 @@
 package mysql
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha1"
 	"encoding/hex"
 	"errors"
-	"fmt"
-	"net"
-	"net/url"
 	"strings"
 	"time"
 
@@ -47,7 +45,7 @@ func Kind() target.Kind {
 }
 
 type server struct {
-	host, port  string
+	address     transport.Address
 	accountHost string
 	security    transport.Security
 	dial        target.Dial
@@ -58,58 +56,30 @@ func open(p password.Place) (password.System, error) {
 	if s.accountHost == "" {
 		s.accountHost = "%"
 	}
-	mode, err := s.parse(p.Values["url"].RevealString())
+	var err error
+	s.address, err = transport.ParseAddress(p.Values["url"].RevealString(), "3306", "mysql", "mariadb")
 	if err != nil {
 		return nil, target.Errorf(target.Refused, err, "variable url: %s", err)
 	}
-	if p.Settings["sslmode"] != "" {
-		mode = p.Settings["sslmode"]
-	}
+	mode := cmp.Or(p.Settings["sslmode"], s.address.Mode)
 	if s.security, err = transport.NewSecurity(mode, p.Values[p.Settings["ca"]]); err != nil {
 		return nil, target.Errorf(target.Refused, err, "sslmode or ca: %s", err)
 	}
 	return s, nil
 }
 
-// parse reads an address, and gives the sslmode that it names.
-func (s *server) parse(text string) (string, error) {
-	text = strings.TrimSpace(text)
-	if !strings.Contains(text, "://") {
-		text = "mysql://" + text
-	}
-	u, err := url.Parse(text)
-	if err != nil || u.Hostname() == "" || u.Scheme != "mysql" && u.Scheme != "mariadb" {
-		return "", errors.New("it must be a host, host:port, or a URL with scheme mysql or mariadb")
-	}
-	if u.User != nil {
-		return "", errors.New("it must not hold a user or a password: they have variables of their own")
-	}
-	for name := range u.Query() {
-		if name != "sslmode" {
-			return "", fmt.Errorf("parameter %q cannot be used here: leave it out", name)
-		}
-	}
-	s.host, s.port = u.Hostname(), u.Port()
-	if s.port == "" {
-		s.port = "3306"
-	}
-	return u.Query().Get("sslmode"), nil
-}
-
-func (s *server) hostPort() string { return net.JoinHostPort(s.host, s.port) }
-
 // Address is part of password.System.
-func (s *server) Address() string { return "mysql " + s.hostPort() + " " + s.security.String() }
+func (s *server) Address() string { return "mysql " + s.address.String() + " " + s.security.String() }
 
 // Login is part of password.System.
 func (s *server) Login(ctx context.Context, user string, p secret.Bytes) (password.Session, error) {
-	conn, err := s.dial(ctx, "tcp", s.hostPort())
+	conn, err := s.dial(ctx, "tcp", s.address.String())
 	if err != nil {
-		return nil, transport.Failure(s.hostPort(), err)
+		return nil, transport.Failure(s.address.String(), err)
 	}
 	// Whoever waits for the server waits no longer than the context lasts.
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // a closed one needs none
-	w, err := connect(ctx, conn, s.security, s.host, user, p.RevealString())
+	w, err := connect(ctx, conn, s.security, s.address.Host, user, p.RevealString())
 	if err == nil {
 		// So that quotes and backslashes mean what is assumed below.
 		err = w.execute("SET SESSION sql_mode=''")
@@ -134,7 +104,7 @@ type session struct {
 // Set is part of password.Session.
 func (s *session) Set(ctx context.Context, c password.Change) error {
 	if ctx.Err() != nil {
-		return transport.Failure(s.server.hostPort(), ctx.Err())
+		return transport.Failure(s.server.address.String(), ctx.Err())
 	}
 	account := quote(c.User) + "@" + quote(s.server.accountHost)
 	self := c.Old.Len() > 0

@@ -133,7 +133,7 @@ func TestStatementsForEachServer(t *testing.T) {
 }
 
 func TestAnswersAreClassified(t *testing.T) {
-	s := &server{host: "db", port: "3306", accountHost: "%"}
+	s := &server{address: transport.Address{Host: "db", Port: "3306"}, accountHost: "%"}
 	for _, test := range []struct {
 		err              error
 		login, statement target.Class

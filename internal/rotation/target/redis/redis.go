@@ -14,13 +14,11 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
-	"net"
-	"net/url"
 	"strings"
 	"time"
 
@@ -55,9 +53,9 @@ func valid(user string, _ secret.Bytes) error {
 }
 
 type server struct {
-	host, port string
-	security   transport.Security
-	dial       target.Dial
+	address  transport.Address
+	security transport.Security
+	dial     target.Dial
 }
 
 var _ password.Keeper = (*server)(nil)
@@ -67,58 +65,30 @@ func (s *server) KeepsOld() {}
 
 func open(p password.Place) (password.System, error) {
 	s := &server{dial: p.Dial}
-	mode, err := s.parse(p.Values["url"].RevealString())
+	var err error
+	s.address, err = transport.ParseAddress(p.Values["url"].RevealString(), "6379", "redis", "rediss")
 	if err != nil {
 		return nil, target.Errorf(target.Refused, err, "variable url: %s", err)
 	}
-	if p.Settings["sslmode"] != "" {
-		mode = p.Settings["sslmode"]
-	}
+	mode := cmp.Or(p.Settings["sslmode"], s.address.Mode)
 	if s.security, err = transport.NewSecurity(mode, p.Values[p.Settings["ca"]]); err != nil {
 		return nil, target.Errorf(target.Refused, err, "sslmode or ca: %s", err)
 	}
 	return s, nil
 }
 
-// parse reads an address, and gives the sslmode that it names.
-func (s *server) parse(text string) (string, error) {
-	text = strings.TrimSpace(text)
-	if !strings.Contains(text, "://") {
-		text = "redis://" + text
-	}
-	u, err := url.Parse(text)
-	if err != nil || u.Hostname() == "" || u.Scheme != "redis" && u.Scheme != "rediss" {
-		return "", errors.New("it must be a host, host:port, or a URL with scheme redis or rediss")
-	}
-	if u.User != nil {
-		return "", errors.New("it must not hold a user or a password: they have variables of their own")
-	}
-	for name := range u.Query() {
-		if name != "sslmode" {
-			return "", fmt.Errorf("parameter %q cannot be used here: leave it out", name)
-		}
-	}
-	s.host, s.port = u.Hostname(), u.Port()
-	if s.port == "" {
-		s.port = "6379"
-	}
-	return u.Query().Get("sslmode"), nil
-}
-
-func (s *server) hostPort() string { return net.JoinHostPort(s.host, s.port) }
-
 // Address is part of password.System.
-func (s *server) Address() string { return "redis " + s.hostPort() + " " + s.security.String() }
+func (s *server) Address() string { return "redis " + s.address.String() + " " + s.security.String() }
 
 // Login is part of password.System.
 func (s *server) Login(ctx context.Context, user string, p secret.Bytes) (password.Session, error) {
-	conn, err := s.dial(ctx, "tcp", s.hostPort())
+	conn, err := s.dial(ctx, "tcp", s.address.String())
 	if err != nil {
-		return nil, transport.Failure(s.hostPort(), err)
+		return nil, transport.Failure(s.address.String(), err)
 	}
 	// Whoever waits for the server waits no longer than the context lasts.
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // a closed one needs none
-	w, err := connect(ctx, conn, s.security.TLS(s.host))
+	w, err := connect(ctx, conn, s.security.TLS(s.address.Host))
 	if err == nil {
 		_, err = w.command("AUTH", user, p.RevealString())
 	}
@@ -159,7 +129,7 @@ func (s *session) change(ctx context.Context, user, rule string) error {
 	// SETUSER would make a user that does not exist.
 	exists, err := s.wire.command("ACL", "GETUSER", user)
 	if err == nil && !exists {
-		return target.Errorf(target.Refused, nil, "there is no user %q on %s: create it", user, s.server.hostPort())
+		return target.Errorf(target.Refused, nil, "there is no user %q on %s: create it", user, s.server.address.String())
 	}
 	// What it cannot write down now, it could not afterwards, and would forget.
 	if err == nil {
@@ -173,11 +143,11 @@ func (s *session) change(ctx context.Context, user, rule string) error {
 	}
 	if _, err = s.wire.command("ACL", "SETUSER", user, rule); err == nil {
 		if err = s.persist(); err != nil {
-			return transport.Lost(s.server.hostPort(), err)
+			return transport.Lost(s.server.address.String(), err)
 		}
 	}
 	if errors.Is(err, errMalformed) {
-		return transport.Lost(s.server.hostPort(), err)
+		return transport.Lost(s.server.address.String(), err)
 	} else if err != nil {
 		return s.server.failure(err, transport.Lost)
 	}
@@ -204,26 +174,26 @@ func (s *server) failure(err error, other func(string, error) error) error {
 	var refused serverError
 	switch {
 	case errors.Is(err, errForgets):
-		return target.Errorf(target.Refused, err, "%s would forget the new password when it restarts: give it an aclfile or a configuration file that it can write, and allow ACL SAVE or CONFIG REWRITE", s.hostPort())
+		return target.Errorf(target.Refused, err, "%s would forget the new password when it restarts: give it an aclfile or a configuration file that it can write, and allow ACL SAVE or CONFIG REWRITE", s.address.String())
 	case errors.Is(err, errMalformed):
-		return target.Errorf(target.Refused, err, "%s does not speak the protocol of Redis", s.hostPort())
+		return target.Errorf(target.Refused, err, "%s does not speak the protocol of Redis", s.address.String())
 	case !errors.As(err, &refused):
-		return other(s.hostPort(), err)
+		return other(s.address.String(), err)
 	}
 	switch code := refused.code(); code {
 	case "WRONGPASS":
-		return target.Errorf(target.AuthFailed, err, "%s does not accept the password", s.hostPort())
+		return target.Errorf(target.AuthFailed, err, "%s does not accept the password", s.address.String())
 	case "LOADING", "MASTERDOWN", "BUSY", "READONLY", "CLUSTERDOWN", "TRYAGAIN", "MISCONF", "OOM":
-		return target.Errorf(target.Unreachable, err, "%s cannot do it now (%s)", s.hostPort(), code)
+		return target.Errorf(target.Unreachable, err, "%s cannot do it now (%s)", s.address.String(), code)
 	case "NOPERM":
-		return target.Errorf(target.Refused, err, "%s does not allow it: grant commands ACL GETUSER, SETUSER and SAVE", s.hostPort())
+		return target.Errorf(target.Refused, err, "%s does not allow it: grant commands ACL GETUSER, SETUSER and SAVE", s.address.String())
 	case "ERR":
 		if strings.Contains(string(refused), "max number of clients") {
-			return target.Errorf(target.Unreachable, err, "%s has too many clients", s.hostPort())
+			return target.Errorf(target.Unreachable, err, "%s has too many clients", s.address.String())
 		}
-		return target.Errorf(target.Refused, err, "%s refuses", s.hostPort())
+		return target.Errorf(target.Refused, err, "%s refuses", s.address.String())
 	}
-	return target.Errorf(target.Refused, err, "%s refuses, with an error of its own", s.hostPort())
+	return target.Errorf(target.Refused, err, "%s refuses, with an error of its own", s.address.String())
 }
 
 // Close is part of password.Session.

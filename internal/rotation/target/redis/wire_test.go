@@ -45,7 +45,7 @@ func TestAnAnswerIsReadOrRefused(t *testing.T) {
 }
 
 func TestAnswersAreClassified(t *testing.T) {
-	s := &server{host: "db", port: "6379"}
+	s := &server{address: transport.Address{Host: "db", Port: "6379"}}
 	for text, want := range map[string]target.Class{
 		"WRONGPASS invalid": target.AuthFailed, "NOPERM no": target.Refused, "ERR what 'secret'": target.Refused, "OTHER": target.Refused,
 		"LOADING": target.Unreachable, "READONLY You can't": target.Unreachable, "ERR max number of clients reached": target.Unreachable,
@@ -72,7 +72,7 @@ func TestNonsenseAfterTheChangeIsUncertain(t *testing.T) {
 			}
 		}
 	}()
-	s := &session{&wire{client, bufio.NewReader(client)}, &server{host: "db", port: "1"}, func() bool { return true }}
+	s := &session{&wire{client, bufio.NewReader(client)}, &server{address: transport.Address{Host: "db", Port: "1"}}, func() bool { return true }}
 	if err := s.change(t.Context(), "user", "#00"); target.ClassOf(err) != target.Uncertain {
 		t.Errorf("%v, want it to be uncertain", err)
 	}
