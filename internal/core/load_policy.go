@@ -192,7 +192,7 @@ func (c *Core) attempt(caller Caller, id ident.ID, mode policy.Mode, document *p
 	l.planned, err = l.resolved.Plan(c.graph, tx, policy.Load{
 		Mode: mode, Policy: id, Now: l.now,
 		APIKeyDefault: c.config.APIKeyDefault, UsersInRootOnly: c.config.UsersInRootOnly,
-		Check: check,
+		Check: check, Visible: c.sees(caller),
 	})
 	if err != nil {
 		return nil, err

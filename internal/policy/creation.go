@@ -20,7 +20,7 @@ func (p *planner) create(r *Resolved) error {
 	granted := map[edge]bool{}
 	for _, rec := range r.Records {
 		for _, layer := range rec.Layers {
-			if role := p.role(layer); role != nil {
+			if role := p.roleInside(layer); role != nil {
 				p.grant(granted, role, p.g.Role(rec.ID), false)
 			}
 		}
@@ -31,7 +31,7 @@ func (p *planner) create(r *Resolved) error {
 				return err
 			}
 			for _, member := range grant.Members {
-				if held, holder := p.role(role), p.role(member.Reference); held != nil && holder != nil {
+				if held, holder := p.roleInside(role), p.role(member.Reference); held != nil && holder != nil {
 					p.grant(granted, held, holder, member.Admin)
 				}
 			}
@@ -42,7 +42,7 @@ func (p *planner) create(r *Resolved) error {
 			return err
 		}
 	}
-	return p.missingError()
+	return p.missingError(r)
 }
 
 func (p *planner) permit(permit Permit) (err error) {

@@ -30,6 +30,9 @@ type Load struct {
 	// Check finds fault with the annotations that a declared variable will have; nil:
 	// with none.
 	Check func(annotations map[string]string) []Problem
+	// Visible tells which resources the caller may be told of when the document refers
+	// to what is not there; nil: none.
+	Visible func(*rbac.Resource) bool
 }
 
 // Planned is what a load leads to beyond the row changes of its transaction. Only
@@ -98,7 +101,7 @@ type planner struct {
 	permissions map[permission]bool
 	annotations map[annotation]bool
 
-	missing []Reference
+	missing []absence
 	seen    map[ident.ID]bool
 }
 
@@ -167,9 +170,18 @@ func (p Permit) each(visit func(resource, role Reference, privilege string)) {
 // role finds a role that will still be there when the load is done, as far as that
 // can be told now; a missing one is noted.
 func (p *planner) role(ref Reference) *rbac.Role {
-	r := p.g.Role(ref.ID)
-	if r == nil || p.in.Mode == Replace && r.Policy == p.in.Policy && !p.roles[ref.ID] {
-		p.miss(ref)
+	return p.findRole(absence{Reference: ref, role: true})
+}
+
+// roleInside is role for a reference that has to be in the loaded policy.
+func (p *planner) roleInside(ref Reference) *rbac.Role {
+	return p.findRole(absence{Reference: ref, role: true, inside: true})
+}
+
+func (p *planner) findRole(a absence) *rbac.Role {
+	r := p.g.Role(a.ID)
+	if r == nil || p.in.Mode == Replace && r.Policy == p.in.Policy && !p.roles[a.ID] {
+		p.miss(a)
 		return nil
 	}
 	return r
@@ -178,41 +190,47 @@ func (p *planner) role(ref Reference) *rbac.Role {
 func (p *planner) resource(ref Reference) *rbac.Resource {
 	x := p.g.Resource(ref.ID)
 	if x == nil || p.in.Mode == Replace && x.Policy == p.in.Policy && !p.resources[ref.ID] {
-		p.miss(ref)
+		p.miss(absence{Reference: ref, inside: true})
 		return nil
 	}
 	return x
 }
 
-func (p *planner) miss(ref Reference) {
+func (p *planner) miss(a absence) {
 	if p.seen == nil {
 		p.seen = map[ident.ID]bool{}
 	}
-	if !p.seen[ref.ID] {
-		p.seen[ref.ID] = true
-		p.missing = append(p.missing, ref)
+	if !p.seen[a.ID] {
+		p.seen[a.ID] = true
+		p.missing = append(p.missing, a)
 	}
 }
 
-// missingError reports the first missing reference as clients know it, and all of
-// them in the advice.
-func (p *planner) missingError() error {
+// missingError reports the first missing reference as clients know it, and in the
+// advice all of them with what may have been meant. It takes the load back.
+func (p *planner) missingError(r *Resolved) error {
 	if len(p.missing) == 0 {
 		return nil
 	}
+	first, s := p.missing[0], p.suggester(r)
 	advice := "Declare it before it is used, or correct its id."
 	if len(p.missing) > 1 {
 		var all []string
-		for _, ref := range p.missing {
-			all = append(all, string(ref.ID))
+		for _, a := range p.missing {
+			shown := string(a.ID)
+			if near := s.suggest(a); near != "" {
+				shown += " (did you mean " + near + "?)"
+			}
+			all = append(all, shown)
 			if len(all) == shownMissing {
 				all = append(all, "...")
 				break
 			}
 		}
 		advice = "Missing altogether: " + strings.Join(all, ", ") + ". Declare them before they are used, or correct their ids."
+	} else if near := s.suggest(first); near != "" {
+		advice += " Did you mean " + near + "?"
 	}
-	first := p.missing[0]
 	return refuse(ErrMeaning, first.Position, advice, notFoundMessage(first.ID))
 }
 

@@ -94,7 +94,7 @@ func (s rows) store(changes []row.Change) error {
 }
 
 // graph makes a graph from scratch.
-func (s rows) graph(t *testing.T) *rbac.Graph {
+func (s rows) graph(t testing.TB) *rbac.Graph {
 	t.Helper()
 	g := rbac.New()
 	for _, key := range slices.Sorted(maps.Keys(s)) {

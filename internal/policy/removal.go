@@ -44,16 +44,16 @@ func (p *planner) survived(r *Resolved) error {
 	for _, rec := range r.Records {
 		ref := Reference{rec.ID, rec.Position}
 		if rec.Role && p.g.Role(rec.ID) == nil || rec.Resource && p.g.Resource(rec.ID) == nil {
-			p.miss(ref)
+			p.miss(absence{Reference: ref, taken: true})
 			continue
 		}
 		for _, k := range rec.PublicKeys {
 			if p.g.Resource(k.Resource) == nil && p.declares(rec.ID) {
-				p.miss(Reference{k.Resource, rec.Position})
+				p.miss(absence{Reference: Reference{k.Resource, rec.Position}, taken: true})
 			}
 		}
 	}
-	return p.missingError()
+	return p.missingError(r)
 }
 
 func (p *planner) remove(removal Removal) error {
