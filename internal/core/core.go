@@ -91,6 +91,7 @@ type Core struct {
 	rows      locks // at most one writer of a secret or a credential
 
 	targets *Targets
+	alone   bool    // no other process has the store
 	due     dueList // guarded by mu
 
 	values    *values
@@ -127,6 +128,7 @@ func Open(ctx context.Context, o Options) (*Core, error) {
 		bcrypt:    make(chan struct{}, passwordChecks),
 		uses:      newUses(),
 	}
+	_, c.alone = o.Store.(store.Exclusive)
 	c.committer = store.NewCommitter(o.Store, c.apply)
 	if c.ring, err = openRing(ctx, o, c.committer); err != nil {
 		return nil, err

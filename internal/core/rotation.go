@@ -48,11 +48,15 @@ func annotationsOf(x *rbac.Resource) map[string]string {
 }
 
 // rotationOf is the row and settings of a rotation; the row is a copy, and empty if the
-// engine has not seen the variable yet.
+// engine has not seen the variable yet. Where no other process has the store, the lease
+// of another node is one of a process that has died: nobody has to wait for its end.
 func (c *Core) rotationOf(x *rbac.Resource) (row.Rotation, rotation.Settings) {
 	w := row.Rotation{Variable: x.ID, State: rotation.Idle}
 	if x.Rotation != nil {
 		w = *x.Rotation
+	}
+	if c.alone && w.Holder != c.targets.Node {
+		w.Holder, w.LeaseUntil = "", time.Time{}
 	}
 	settings, _ := rotation.Read(annotationsOf(x), c.targets.Limits) // faults are refused when a policy is loaded
 	return w, settings

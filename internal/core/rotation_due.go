@@ -144,5 +144,21 @@ func (c *Core) DueRotations(scheduled bool, visit func(DueRotation) bool) (wait 
 	return wait
 }
 
+// RotationBacklog is how many rotations are due, and for how long the longest of them has
+// been: of those whose time has come, or of those that are urgent.
+func (c *Core) RotationBacklog(scheduled bool) (due int, oldest time.Duration) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	now := c.now()
+	c.due.order(DueRotation{Scheduled: scheduled}).Scan(func(d DueRotation) bool {
+		if d.Due.After(now) {
+			return false
+		}
+		due, oldest = due+1, max(oldest, now.Sub(d.Due))
+		return true
+	})
+	return due, oldest
+}
+
 // RotationsChanged gets a signal when there is something to do earlier than before.
 func (c *Core) RotationsChanged() <-chan struct{} { return c.due.wake }

@@ -5,7 +5,8 @@
 // checked in the room.
 //
 // The binary is built once, with the race detector if the tests are. Nothing but the
-// binary's commands and its HTTP API is used: the package imports no room.
+// binary's commands and its HTTP API is used, except to look at what a dead process has
+// left on the disk, and to start the servers whose passwords are rotated.
 package e2e
 
 import (
@@ -32,7 +33,7 @@ func run(m *testing.M) int {
 	for _, entry := range os.Environ() {
 		for _, prefix := range []string{"CONJUR_", "REKEY_"} {
 			name, _, _ := cutVariable(entry)
-			if len(name) > len(prefix) && name[:len(prefix)] == prefix && name != killsVariable && name != seedVariable {
+			if len(name) > len(prefix) && name[:len(prefix)] == prefix && name != killsVariable && name != rotationKillsVariable && name != seedVariable {
 				os.Unsetenv(name)
 			}
 		}

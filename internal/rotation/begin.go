@@ -16,7 +16,7 @@ func (m *machine) begin() Action {
 	m.base = Current
 	m.correctClock()
 	handedOver := m.f.Version != w.Version
-	m.wantsValue = handedOver || !w.RequestedAt.IsZero() || w.State == Backoff || w.State == Planned || m.overdue()
+	m.wantsValue = w.PausedAt.IsZero() && (handedOver || !w.RequestedAt.IsZero() || w.State == Backoff || w.State == Planned || m.overdue())
 	w.RetryAt = zero
 	if handedOver {
 		m.handOver()

@@ -38,8 +38,11 @@ func (l Limits) Backoff(attempts int, random float64) time.Duration {
 // it has no value. A moment in the past that has been missed counts as now, except
 // that a missed window leads to the next one.
 func Due(w *row.Rotation, s *Settings, version int, expires, now time.Time) time.Time {
-	if version == 0 || !w.PausedAt.IsZero() {
+	if version == 0 {
 		return zero
+	}
+	if !w.PausedAt.IsZero() {
+		return finish(w, now)
 	}
 	if w.Holder != "" && !w.LeaseUntil.After(now.Add(2*s.Limits.Lease)) {
 		return w.LeaseUntil // if it has not let go by then, it is taken over
@@ -78,6 +81,24 @@ func Due(w *row.Rotation, s *Settings, version int, expires, now time.Time) time
 		}
 	}
 	return next
+}
+
+// finish is when a paused rotation is to be finished that was interrupted, or whose old
+// value is still to be ended; zero: nothing is under way, or it has failed, and then it
+// waits until it is resumed.
+func finish(w *row.Rotation, now time.Time) (at time.Time) {
+	switch {
+	case w.State == Quarantined, w.State == Suspended, !w.RetryAt.IsZero():
+		return zero
+	case w.Sent:
+		at = now
+	default:
+		at = w.RetireAt
+	}
+	if !at.IsZero() && w.Holder != "" && w.LeaseUntil.After(at) {
+		at = w.LeaseUntil
+	}
+	return at
 }
 
 // Next is when the value published at last is to be replaced; zero: never by itself.

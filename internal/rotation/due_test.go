@@ -31,6 +31,20 @@ func TestDue(t *testing.T) {
 		{"at rest, by hand only", manual, rested, 1, never, never},
 		{"somebody has written a value", ttl, rested, 2, never, now},
 		{"paused", ttl, with(rested, func(w *row.Rotation) { w.PausedAt = now }), 2, never, never},
+		{"paused after its worker has died", ttl, with(rested, func(w *row.Rotation) {
+			w.PausedAt, w.State, w.Candidate, w.Sent = now, rotation.Applying, true, true
+		}), 1, never, now},
+		{"paused while somebody works on it", ttl, with(rested, func(w *row.Rotation) {
+			w.PausedAt, w.State, w.Sent, w.Holder, w.LeaseUntil = now, rotation.Applying, true, "b", now.Add(time.Minute)
+		}), 1, never, now.Add(time.Minute)},
+		{"paused before it was sent", ttl, with(rested, func(w *row.Rotation) { w.PausedAt, w.State, w.Candidate = now, rotation.Planned, true }), 1, never, never},
+		{"paused after it has failed", ttl, with(rested, func(w *row.Rotation) {
+			w.PausedAt, w.State, w.Sent, w.RetryAt = now, rotation.Uncertain, true, now.Add(time.Minute)
+		}), 1, never, never},
+		{"paused before the old value is ended", ttl, with(rested, func(w *row.Rotation) {
+			w.PausedAt, w.State, w.RetireAt = now, rotation.Retiring, now.Add(time.Hour)
+		}), 2, never, now.Add(time.Hour)},
+		{"paused in quarantine", ttl, with(rested, func(w *row.Rotation) { w.PausedAt, w.State, w.Sent = now, rotation.Quarantined, true }), 2, never, never},
 		{"asked for", manual, with(rested, func(w *row.Rotation) { w.RequestedAt = now }), 1, never, now},
 		{"quarantined", ttl, with(rested, func(w *row.Rotation) { w.State = rotation.Quarantined }), 1, never, never},
 		{"quarantined, and somebody has written a value", ttl, with(rested, func(w *row.Rotation) { w.State = rotation.Quarantined }), 2, never, now},

@@ -35,9 +35,10 @@ func (n *node) wake() time.Time {
 	if n.busy {
 		return n.at
 	}
-	due := rotation.Due(&n.row, &n.settings, len(n.values), n.expires, n.clock())
-	if due.IsZero() {
-		return due
+	w := n.found()
+	due := rotation.Due(&w, &n.settings, len(n.values), n.expires, n.clock())
+	if due.IsZero() || n.alone && n != n.nodes[0] {
+		return time.Time{}
 	}
 	at := due.Add(-n.skew)
 	for _, barrier := range []time.Time{n.now.Add(time.Millisecond), n.down, n.cutOff} {
@@ -46,6 +47,16 @@ func (n *node) wake() time.Time {
 		}
 	}
 	return at
+}
+
+// found is the row as an idle node finds it. Where it is the only one, a lease is that of
+// its own life before.
+func (n *node) found() row.Rotation {
+	w := n.row
+	if n.alone {
+		w.Holder, w.LeaseUntil = "", time.Time{}
+	}
+	return w
 }
 
 func (n *node) facts() rotation.Facts {
@@ -58,7 +69,7 @@ func (n *node) step() {
 		if n.row.Holder != "" {
 			n.tally.TakenOver++
 		}
-		n.run = rotation.Run{Row: n.row}
+		n.run = rotation.Run{Row: n.found()}
 		n.busy = true
 		n.record(rotation.Event{What: rotation.Begin}, "")
 		return
@@ -73,6 +84,9 @@ func (n *node) crash() {
 	n.out.crashes++
 	n.busy = false
 	n.down = n.now.Add(n.between(time.Second, 10*time.Minute))
+	if n.alone && n.Intn(2) == 0 {
+		n.down = n.now.Add(n.between(20*time.Millisecond, time.Second))
+	}
 }
 
 // record records an event and goes on to the next action.

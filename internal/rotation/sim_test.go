@@ -71,6 +71,7 @@ type sim struct {
 	settings rotation.Settings
 	out      *outside
 	nodes    []*node
+	alone    bool // only the first of them has the store, and comes back at once
 
 	// the store
 	row     row.Rotation
@@ -109,6 +110,7 @@ func newSim(t *testing.T, seed int64) *sim {
 		s.out.issues = true
 		s.settings.Grace = 2 * time.Hour
 	}
+	s.alone = s.Intn(3) == 0
 	s.row.Variable = ident.ID(fmt.Sprintf("acme:variable:%d/password", seed))
 	s.nodes = []*node{{sim: s, name: "a"}, {sim: s, name: "b"}}
 	s.handOver()
@@ -165,6 +167,9 @@ func (s *sim) run(d time.Duration) {
 		}
 		if steps++; steps > 3000*int(s.now.Sub(simStart)/(24*time.Hour)+1) {
 			s.violated("it runs in circles")
+		}
+		if at.After(s.end) {
+			break
 		}
 		if at.After(s.now) {
 			s.now = at

@@ -75,3 +75,7 @@ type Store interface {
 	// Close waits for running calls and releases the store.
 	Close() error
 }
+
+// Exclusive is a Store that no other process can have open at the same time. What
+// others have written into it about work under way is void: they have died.
+type Exclusive interface{ Exclusive() }

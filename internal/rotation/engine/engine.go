@@ -25,7 +25,7 @@ type Options struct {
 	PerTarget int           // of these, on one address
 	StepTime  time.Duration // for one call of a target; over twice as much is the lease of core's limits
 	Rate      float64       // rotations that begin in a second because their time has come
-	Spread    time.Duration // over which those are spread that are overdue after a standstill
+	Spread    time.Duration // over which those are spread that are overdue after a standstill, or over as long as it lasted
 	Pause     time.Duration // of a rotation that could not be worked on for reasons of our own
 	Log       *slog.Logger
 }
@@ -61,7 +61,7 @@ const longestSleep = time.Minute
 
 // Run rotates until ctx ends, and waits until the steps under way are recorded.
 func (e *Engine) Run(ctx context.Context) {
-	e.pace.start(e.overdue(), e.o)
+	e.spread()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -85,14 +85,14 @@ func (e *Engine) followClock() {
 	if e.last = now; step.Abs() > 2*time.Second {
 		e.o.Log.Warn("the clock has stepped; the rotations are scheduled anew", "by", step)
 		e.core.RescheduleRotations()
-		e.pace.start(e.overdue(), e.o)
+		e.spread()
 	}
 }
 
-// overdue counts what should have been begun before.
-func (e *Engine) overdue() (n int) {
-	e.core.DueRotations(true, func(core.DueRotation) bool { n++; return true })
-	return n
+// spread sets the pace by what should have been begun before.
+func (e *Engine) spread() {
+	overdue, oldest := e.core.RotationBacklog(true)
+	e.pace.start(overdue, oldest, e.o)
 }
 
 // dispatch begins what is due and there is room for, and tells when to look again.
@@ -125,7 +125,7 @@ func (e *Engine) dispatch(ctx context.Context) time.Duration {
 			wait = min(wait, next)
 		}
 		if scheduled && !full {
-			e.pace.start(0, e.o) // what was overdue has begun
+			e.pace.start(0, 0, e.o) // what was overdue has begun
 		}
 	}
 	e.mu.Unlock()

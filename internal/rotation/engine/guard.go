@@ -88,13 +88,14 @@ type pace struct {
 // burst is how long what was not used of the pace may be used later.
 const burst = time.Second / 10
 
-// start sets the pace for what is overdue: over the time in which it is to be spread, but
-// not slower than one a second, nor faster than the rate.
-func (p *pace) start(overdue int, o Options) {
+// start sets the pace for what is overdue: over the time in which it is to be spread, or
+// that in which it has piled up if that is shorter, but not slower than one a second, nor
+// faster than the rate.
+func (p *pace) start(overdue int, oldest time.Duration, o Options) {
 	fastest := time.Duration(float64(time.Second) / o.Rate)
 	p.interval = fastest
 	if overdue > 0 {
-		p.interval = max(fastest, min(o.Spread/time.Duration(overdue), time.Second))
+		p.interval = max(fastest, min(min(o.Spread, oldest)/time.Duration(overdue), time.Second))
 	}
 }
 

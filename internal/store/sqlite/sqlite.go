@@ -21,7 +21,10 @@ import (
 	"rekey/internal/store"
 )
 
-var _ store.Store = (*Store)(nil)
+var (
+	_ store.Store     = (*Store)(nil)
+	_ store.Exclusive = (*Store)(nil)
+)
 
 // fileName is the database in the data directory. SQLite puts -wal and -shm files
 // of the same mode beside it.
@@ -66,6 +69,9 @@ func Open(dir string) (*Store, error) {
 	}
 	return s, nil
 }
+
+// Exclusive is part of store.Exclusive: the lock on the directory sees to it.
+func (s *Store) Exclusive() {}
 
 func (s *Store) open() error {
 	if err := createFile(s.path); err != nil {
