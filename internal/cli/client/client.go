@@ -34,6 +34,9 @@ import (
 type Options struct {
 	Trace   io.Writer     // gets a line for each request and each answer; may be nil
 	Timeout time.Duration // of a request; as configured if 0
+	// Identity is the file with the credentials, in netrc form, instead of the configured
+	// keep and of what the environment says; "" for none.
+	Identity string
 }
 
 // Session is a server and a role that has proved who it is.
@@ -69,6 +72,9 @@ func Load(o Options) (conjurapi.Config, error) {
 		}
 	}
 	cfg.ApplianceURL = strings.TrimSuffix(cfg.BaseURL(), "/")
+	if o.Identity != "" {
+		cfg.NetRCPath, cfg.CredentialStorage = o.Identity, conjurapi.CredentialStorageFile
+	}
 	if o.Timeout > 0 {
 		cfg.HTTPTimeout = max(1, int(o.Timeout/time.Second))
 	}

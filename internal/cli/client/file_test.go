@@ -13,7 +13,7 @@ func TestAFileIsReplacedWholeOrNotAtAll(t *testing.T) {
 	check(t, os.WriteFile(path, []byte("old\n"), 0o640))
 
 	// Given room for the next text, the old one stays until the commit.
-	place, err := reserveFile(path, 100)
+	place, err := reserveFile(path, 100, nil, nil)
 	check(t, err)
 	if text, err := os.ReadFile(path); err != nil || string(text) != "old\n" {
 		t.Errorf("%q, %v", text, err)
@@ -27,7 +27,7 @@ func TestAFileIsReplacedWholeOrNotAtAll(t *testing.T) {
 	}
 
 	// Room that is given up leaves nothing behind.
-	place, err = reserveFile(path, 100)
+	place, err = reserveFile(path, 100, nil, nil)
 	check(t, err)
 	place.release()
 	place.release()

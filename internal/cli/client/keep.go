@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -77,7 +78,7 @@ func OpenKeep(cfg *conjurapi.Config) (Keep, error) {
 			}
 			path = filepath.Join(home, ".netrc")
 		}
-		return netrcFile{path, machine(cfg)}, nil
+		return netrcFile{path: path, machine: machine(cfg)}, nil
 	}
 	e := fault.New(fault.Invalid, "credential_storage is '%s'", kind)
 	e.Advice = "set it, or CONJUR_CREDENTIAL_STORAGE, to file, keyring or none"
@@ -133,7 +134,11 @@ func (e keyringEntry) Commit(key secret.Bytes) error {
 func (e keyringEntry) Release() {}
 
 // netrcFile keeps credentials in an entry of a netrc file.
-type netrcFile struct{ path, machine string }
+type netrcFile struct {
+	path, machine string
+	passing       bool // the file goes with its last entry
+	steps         steps
+}
 
 func (f netrcFile) Name() string { return f.path }
 
@@ -197,7 +202,7 @@ func (f netrcFile) Reserve(login string, size int) (Reserved, error) {
 	if err != nil {
 		return nil, err
 	}
-	place, err := reserveFile(f.path, len(draft))
+	place, err := reserveFile(f.path, len(draft), nil, f.steps)
 	if err != nil {
 		return nil, err
 	}
@@ -216,6 +221,12 @@ func (f netrcFile) Forget() error {
 	written, err := text(parsed)
 	if err != nil {
 		return err
+	}
+	if f.passing && len(bytes.TrimSpace(written)) == 0 {
+		if err := os.Remove(f.path); err != nil {
+			return unwritable(f.path, err)
+		}
+		return syncDir(filepath.Dir(f.path))
 	}
 	return WriteFile(f.path, written)
 }

@@ -55,7 +55,7 @@ func TestOtherToolsFindTheSameEntry(t *testing.T) {
 func TestADefaultEntryIsNobodys(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "netrc")
 	check(t, os.WriteFile(path, []byte("default\n\tlogin ftp\n\tpassword guest\n"), 0o600))
-	keep := netrcFile{path, "http://x/authn"}
+	keep := netrcFile{path: path, machine: "http://x/authn"}
 	if _, _, err := keep.Read(); !fault.Is(err, fault.NotFound) {
 		t.Error(err)
 	}
@@ -67,7 +67,7 @@ func TestADefaultEntryIsNobodys(t *testing.T) {
 }
 
 func TestWhatANetrcFileCannotHaveIsRefused(t *testing.T) {
-	keep := netrcFile{filepath.Join(t.TempDir(), "netrc"), "http://x/authn"}
+	keep := netrcFile{path: filepath.Join(t.TempDir(), "netrc"), machine: "http://x/authn"}
 	if err := Store(keep, "host/my web", secret.FromString("key")); !fault.Is(err, fault.Invalid) {
 		t.Error(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -29,14 +30,19 @@ func logInAs(t *testing.T, login, key string) {
 }
 
 // between is a proxy that does something when a key is to be rotated: it returns
-// whether the server may hear of it and whether the answer may come back.
-func between(t *testing.T, server string, rotation func(r *http.Request) (there, back bool)) string {
+// whether the server may hear of it and whether the answer may come back. It knows
+// nothing of the paths in missing.
+func between(t *testing.T, server string, rotation func(r *http.Request) (there, back bool), missing ...string) string {
 	t.Helper()
 	target, err := url.Parse(server)
 	check(t, err)
 	forward := httputil.NewSingleHostReverseProxy(target)
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		there, back := true, true
+		if slices.Contains(missing, r.URL.Path) {
+			http.NotFound(w, r)
+			return
+		}
 		if strings.HasSuffix(r.URL.Path, "/api_key") {
 			there, back = rotation(r)
 		}

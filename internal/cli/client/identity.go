@@ -1,0 +1,425 @@
+package client
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cyberark/conjur-api-go/conjurapi"
+	"github.com/cyberark/conjur-api-go/conjurapi/authn"
+	"github.com/cyberark/conjur-api-go/conjurapi/response"
+
+	"rekey/internal/apikey"
+	"rekey/internal/fault"
+	"rekey/internal/secret"
+)
+
+// Identity is a role whose API key is kept in a place from which others read it, too,
+// and which is replaced there again and again. Several processes may do so with one
+// place, and several machines with copies of it.
+//
+// A key is replaced in steps, and whoever dies between two of them leaves a place from
+// which the next one goes on:
+//
+//  1. the next key is staged at the server, under a name that follows from the present
+//     key: whoever has the same key gets the same next one;
+//  2. the present key is stored beside the place;
+//  3. the next key is stored in the place;
+//  4. the next key is used, which makes it the key;
+//  5. what was stored beside is removed.
+//
+// From 3 on the key in the place works unless the server has dropped what was staged;
+// then the one beside it does.
+type Identity struct {
+	mutex    sync.Mutex
+	session  *Session
+	keep     netrcFile
+	previous netrcFile
+	stages   bool  // the server is known to stage keys
+	steps    steps // nil, but for tests
+}
+
+// suffix is what the name of the place beside has more.
+const suffix = ".previous"
+
+// Upkeep says when a key is replaced, and how.
+type Upkeep struct {
+	Every  time.Duration // the age in whole seconds at which it is replaced; 0 for never
+	OldKey string        // how long the key that was replaced goes on, an ISO 8601 duration; "" for not at all
+	Now    bool          // replace it whatever its age is
+}
+
+// Kept is what an upkeep has come to.
+type Kept struct {
+	Login   string
+	Rotated bool          // the key was replaced
+	Found   bool          // somebody else had replaced it, or a replacement was finished or taken back
+	Age     time.Duration // of the key, by the server's clock; -1 if that is unknown
+}
+
+// OpenIdentity finds the configured keep. It is Invalid if the configured credentials
+// are not an API key in a keep.
+func OpenIdentity(ctx context.Context, o Options) (*Identity, error) {
+	cfg, err := Load(o)
+	if err != nil {
+		return nil, err
+	}
+	if from, kept := KeepsKey(&cfg, o); !kept {
+		e := fault.New(fault.Invalid, "the credentials are no API key in a file, but come from: %s", from)
+		e.Advice = "name a file with the API key, in netrc form, as identity"
+		return nil, e
+	}
+	i := &Identity{}
+	keep, err := OpenKeep(&cfg)
+	if err != nil {
+		return nil, err
+	}
+	file, ok := keep.(netrcFile)
+	if !ok || ReadOnly(&cfg) {
+		e := fault.New(fault.Invalid, "the configuration says that credentials are stored in no file, or not changed there")
+		e.Advice = "set credential_storage to file, and CONJUR_CREDENTIAL_STORAGE_MODE to readwrite, or name a file as identity"
+		return nil, e
+	}
+	file.steps = func(name string) { i.steps.next(name) }
+	i.keep = file
+	i.previous = netrcFile{resolve(file.path) + suffix, file.machine, true, file.steps}
+	cfg.CredentialStorage = conjurapi.CredentialStorageNone // for the library: it is not to use them by itself
+	api, err := conjurapi.NewClient(cfg)
+	if err != nil {
+		return nil, unusable(&cfg, err)
+	}
+	i.session = newSession(ctx, api, o)
+	i.session.Source = i.keep.Name()
+	return i, nil
+}
+
+// KeepsKey tells whether the configured credentials are an API key in a keep, or else
+// where they come from.
+func KeepsKey(cfg *conjurapi.Config, o Options) (from string, ok bool) {
+	plain := cfg.AuthnType == "" || cfg.AuthnType == "authn"
+	switch {
+	case o.Identity != "" && plain:
+		return o.Identity, true
+	case cfg.AuthnType == "cert":
+		return "client certificate", false
+	case cfg.JWTFilePath != "" || os.Getenv("CONJUR_AUTHN_JWT_SERVICE_ID") != "":
+		return "JSON web token", false
+	case o.Identity == "" && os.Getenv("CONJUR_AUTHN_LOGIN") != "" && os.Getenv("CONJUR_AUTHN_API_KEY") != "":
+		return SourceEnvironment, false
+	case !plain:
+		return "authn-" + cfg.AuthnType, false
+	}
+	return "", true
+}
+
+// Name says where the key is kept.
+func (i *Identity) Name() string { return i.keep.Name() }
+
+// kept is what the two places have at a moment.
+type kept struct {
+	login, beside string // "" for none
+	key, previous secret.Bytes
+}
+
+func (k kept) equal(other kept) bool {
+	return k.login == other.login && k.beside == other.beside && k.key.Equal(other.key) && k.previous.Equal(other.previous)
+}
+
+func (i *Identity) read() (k kept, err error) {
+	if k.login, k.key, err = i.keep.Read(); err != nil {
+		return k, err
+	}
+	k.beside, k.previous, err = i.previous.Read()
+	if fault.Is(err, fault.NotFound) {
+		err = nil
+	}
+	i.session.Who = k.login
+	return k, err
+}
+
+// Keep makes sure that the key in the place works and is the newest one, finishes what
+// somebody has begun, and replaces the key if it is time. It is Unauthenticated if no
+// key works, Unavailable if the server cannot be asked, Busy if another process is
+// about it; after any error it may be called again.
+func (i *Identity) Keep(plan Upkeep) (Kept, error) {
+	i.mutex.Lock()
+	defer i.mutex.Unlock()
+	done := Kept{Age: -1}
+	for range mostTries + 2 {
+		again, err := i.once(plan, &done)
+		if err != nil || !again {
+			return done, err
+		}
+	}
+	e := fault.New(fault.Busy, "others replace the key in %s as often as it is looked at", i.keep.Name())
+	e.Advice = "let one of them do it"
+	return done, e
+}
+
+// once does the one thing that is needed next. again is true if there may be more.
+func (i *Identity) once(plan Upkeep, done *Kept) (again bool, err error) {
+	k, err := i.read()
+	if err != nil {
+		return false, err
+	}
+	done.Login = k.login
+	if k.beside == "" {
+		current, err := i.prove(k.key)
+		if fault.Is(err, fault.Unauthenticated) {
+			if now, reread := i.read(); reread == nil && !now.equal(k) {
+				return true, nil
+			}
+		}
+		if err != nil {
+			return false, err
+		}
+		if current.Equal(k.key) {
+			if done.Age, err = i.age(k); err != nil {
+				return false, err
+			}
+			if !plan.Now && (plan.Every == 0 || done.Age >= 0 && done.Age < plan.Every.Truncate(time.Second)) || done.Rotated {
+				return false, nil
+			}
+		}
+	}
+	return true, i.alone(k, func(place Reserved) error {
+		if k.beside != "" {
+			done.Found = true
+			return i.settle(k, place)
+		}
+		// Another process may have used a key meanwhile.
+		current, err := i.prove(k.key)
+		if err != nil {
+			return err
+		}
+		if !current.Equal(k.key) {
+			done.Found = true
+			return place.Commit(current)
+		}
+		err = i.replace(k, plan, place)
+		done.Rotated = err == nil
+		return err
+	})
+}
+
+// alone does something while nobody else replaces the key, unless it has been replaced
+// since it was read.
+func (i *Identity) alone(k kept, do func(Reserved) error) error {
+	i.steps.next("reserve")
+	place, err := i.keep.Reserve(k.login, apikey.MaxLength)
+	if err != nil {
+		return err
+	}
+	defer place.Release()
+	now, err := i.read()
+	if err != nil || !now.equal(k) {
+		return err
+	}
+	return do(place)
+}
+
+// settle ends what was begun: the key in the place works, or the one beside it does.
+func (i *Identity) settle(k kept, place Reserved) error {
+	if k.beside == k.login && !k.previous.Equal(k.key) {
+		current, err := i.prove(k.key)
+		if fault.Is(err, fault.Unauthenticated) {
+			if current, err = i.prove(k.previous); fault.Is(err, fault.Unauthenticated) {
+				return i.session.wrongCredential(err, k.key) // and nothing is thrown away
+			}
+		}
+		if err != nil {
+			return err
+		}
+		if !current.Equal(k.key) {
+			if err := place.Commit(current); err != nil {
+				return err
+			}
+		}
+	}
+	i.steps.next("forget")
+	return i.previous.Forget()
+}
+
+// replace goes from the present key to the next one.
+func (i *Identity) replace(k kept, plan Upkeep, place Reserved) error {
+	if err := i.mayStage(); err != nil {
+		return err
+	}
+	beside, err := i.previous.Reserve(k.login, k.key.Len())
+	if err != nil {
+		return err
+	}
+	defer beside.Release()
+	i.steps.next("stage")
+	next, err := i.stage(k, plan)
+	if err != nil {
+		return err
+	}
+	i.steps.next("store the old key")
+	if err := beside.Commit(k.key); err != nil {
+		return err
+	}
+	i.steps.next("store the new key")
+	if err := place.Commit(next); err != nil {
+		return err
+	}
+	i.steps.next("use")
+	if _, err := i.prove(next); err != nil {
+		return err
+	}
+	i.steps.next("forget")
+	return i.previous.Forget()
+}
+
+// mayStage refuses to replace keys at a server that would do so at once: there a lost
+// answer would be a lost key.
+func (i *Identity) mayStage() error {
+	if i.stages {
+		return nil
+	}
+	request, err := http.NewRequest(http.MethodGet, i.session.URL+"/openapi.yaml", nil)
+	if err != nil {
+		return fault.Wrap(err, "asking whether keys are staged")
+	}
+	answer, err := i.session.API.GetHttpClient().Do(request)
+	var description []byte
+	if err == nil {
+		description, err = response.DataResponse(answer)
+	}
+	if e := i.session.unreachable(err); e != nil {
+		return e
+	}
+	if err == nil && strings.Contains(string(description), "/api_key:") && strings.Contains(string(description), "name: staged") {
+		i.stages = true
+		return nil
+	}
+	if status := i.session.refusedStatus(err); status >= http.StatusInternalServerError {
+		return i.session.Explain(err, Task{Do: "ask", On: i.session.URL})
+	}
+	e := fault.New(fault.NotAllowed, "%s cannot stage API keys, and to replace one at once could lock '%s' out", i.session.URL, i.session.Who)
+	e.Advice = "let a person do it with `rekey host rotate-api-key`, and turn the rotation of the key off"
+	return e
+}
+
+// stage asks for the next key. Asking again for the one that follows the same key gives
+// the same one.
+func (i *Identity) stage(k kept, plan Upkeep) (secret.Bytes, error) {
+	name := hmac.New(sha256.New, k.key.Reveal())
+	name.Write([]byte("rekey: the key after this one"))
+	parameters := url.Values{"staged": {"true"}, "lapse": {longestLapse}, "request": {hex.EncodeToString(name.Sum(nil))}}
+	if plan.OldKey != "" {
+		parameters.Set("old_key", plan.OldKey)
+	}
+	i.session.key = k.key
+	next, err := i.session.askForKey(parameters)
+	if err == nil {
+		if flaw := apikey.Flaw(secret.New(next)); flaw != "" {
+			return secret.Bytes{}, fault.New(fault.Unavailable, "%s answers no API key: %s", i.session.URL, flaw)
+		}
+		return secret.New(next), nil
+	}
+	return secret.Bytes{}, i.refused(err, k.key)
+}
+
+// prove logs in with a key, and returns the one that is current. It is Unauthenticated
+// if the key does not work. A staged key is current by that.
+func (i *Identity) prove(key secret.Bytes) (secret.Bytes, error) {
+	current, err := i.session.API.Login(i.session.Who, key.RevealString())
+	if err != nil {
+		return secret.Bytes{}, i.refused(err, key)
+	}
+	if flaw := apikey.Flaw(secret.New(current)); flaw != "" {
+		return secret.Bytes{}, fault.New(fault.Unavailable, "%s answers no API key: %s", i.session.URL, flaw)
+	}
+	return secret.New(current), nil
+}
+
+// refused takes only the server's own word for it that a key is wrong.
+func (i *Identity) refused(err error, key secret.Bytes) error {
+	if e := i.session.unreachable(err); e != nil {
+		return e
+	}
+	if i.session.refusedStatus(err) == http.StatusUnauthorized {
+		return i.session.wrongCredential(err, key)
+	}
+	return i.session.Explain(err, Task{Do: "ask for the key of", On: string(i.session.Role())})
+}
+
+// age is how long the key has been the key, by the server's clock; -1 if it does not
+// say.
+func (i *Identity) age(k kept) (time.Duration, error) {
+	request, err := i.session.API.RotateCurrentRoleAPIKeyRequest(k.login, k.key.RevealString())
+	if err != nil {
+		return 0, fault.Wrap(err, "asking for the age of the key")
+	}
+	request.Method = http.MethodGet
+	answer, err := i.session.API.GetHttpClient().Do(request)
+	if err != nil {
+		return 0, i.refused(err, k.key)
+	}
+	date := answer.Header.Get("Date")
+	body, err := response.DataResponse(answer)
+	if err != nil {
+		return 0, i.refused(err, k.key)
+	}
+	var said struct{ Timestamp string }
+	if err := json.Unmarshal(body, &said); err != nil {
+		return -1, nil // the server is one that does not say
+	}
+	since, err := time.Parse(time.RFC3339, said.Timestamp)
+	if err != nil {
+		return -1, nil
+	}
+	now, err := http.ParseTime(date)
+	if err != nil {
+		now = time.Now()
+	}
+	return max(0, now.Sub(since)), nil
+}
+
+// Token buys an access token, as JSON, with the key in the place; if that does not work,
+// after a look at what has become of it.
+func (i *Identity) Token() (secret.Bytes, error) {
+	token, err := i.buy()
+	if !fault.Is(err, fault.Unauthenticated) {
+		return token, err
+	}
+	if done, kept := i.Keep(Upkeep{}); kept != nil || !done.Found {
+		if fault.Is(kept, fault.Unavailable) {
+			return secret.Bytes{}, kept
+		}
+		return secret.Bytes{}, err
+	}
+	return i.buy()
+}
+
+func (i *Identity) buy() (secret.Bytes, error) {
+	i.mutex.Lock()
+	defer i.mutex.Unlock()
+	for {
+		login, key, err := i.keep.Read()
+		if err != nil {
+			return secret.Bytes{}, err
+		}
+		i.session.Who = login
+		token, err := i.session.API.Authenticate(authn.LoginPair{Login: login, APIKey: key.RevealString()})
+		if err == nil {
+			return secret.New(token), nil
+		}
+		err = i.refused(err, key)
+		if fault.Is(err, fault.Unauthenticated) {
+			if _, now, reread := i.keep.Read(); reread == nil && !now.Equal(key) {
+				continue // another process has replaced it just now
+			}
+		}
+		return secret.Bytes{}, err
+	}
+}
