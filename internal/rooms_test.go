@@ -52,6 +52,7 @@ var rooms = []struct {
 	{"internal/password", []string{"internal/fault", "internal/secret"}},
 	{"internal/row", []string{"internal/ident"}},
 	{"internal/ident", []string{"internal/fault"}},
+	{"internal/secretsyml", []string{"internal/fault"}},
 	{"internal/period", nil},
 	{"internal/fault", nil},
 	{"internal/secret", nil},
