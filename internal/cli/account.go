@@ -1,8 +1,8 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
-	"io"
 
 	"github.com/spf13/cobra"
 
@@ -33,9 +33,13 @@ func accountCommand() *cobra.Command {
 			return err
 		}
 		fmt.Fprintf(cmd.ErrOrStderr(), "Created new account '%s'\n", created.Name)
-		printAccount(cmd.OutOrStdout(), created)
-		return nil
+		fields := map[string]any{"id": created.Name, "public_key": created.PublicKey}
+		if created.APIKey != "" {
+			fields["api_key"] = created.APIKey
+		}
+		return formOf(cmd).say(cmd, accountText(created), fields)
 	})
+	outcomeFlag(create.Flags())
 	create.Flags().BoolVar(&fromStdin, "password-from-stdin", false, "read the admin's password from standard input")
 
 	var yes bool
@@ -52,20 +56,18 @@ func accountCommand() *cobra.Command {
 			return err
 		}
 		fmt.Fprintf(cmd.ErrOrStderr(), "Deleted account '%s'\n", args[0])
-		return nil
+		return formOf(cmd).say(cmd, "", map[string]any{"deleted": args[0]})
 	})
-
+	outcomeFlag(remove.Flags())
 	remove.Flags().BoolVar(&yes, "yes", false, "do not ask")
 
 	list := newLocal(&cobra.Command{
 		Use: "list", Short: "List the accounts, one a line", Args: noArguments,
 	}, false, func(cmd *cobra.Command, local *admin.Client, _ []string) error {
 		names, err := local.ListAccounts(cmd.Context())
-		for _, name := range names {
-			fmt.Fprintln(cmd.OutOrStdout(), name)
-		}
-		return err
+		return errors.Join(formOf(cmd).lines(cmd, "ACCOUNT", names), err)
 	})
+	outcomeFlag(list.Flags())
 
 	account.AddCommand(create, remove, list)
 	return account
@@ -90,19 +92,17 @@ func agreeToDelete(cmd *cobra.Command, local *admin.Client, name string, yes boo
 	return err
 }
 
-// printAccount writes the lines that scripts read the key from.
-func printAccount(w io.Writer, created admin.Account) {
-	fmt.Fprintf(w, "Token-Signing Public Key: %s", created.PublicKey)
+// accountText is the lines that scripts read the key from.
+func accountText(created admin.Account) string {
 	if created.APIKey == "" {
-		fmt.Fprintln(w, "Password is set")
-		return
+		return "Token-Signing Public Key: " + created.PublicKey + "Password is set\n"
 	}
-	fmt.Fprintf(w, "API key for admin: %s\n", created.APIKey)
+	return "Token-Signing Public Key: " + created.PublicKey + "API key for admin: " + created.APIKey + "\n"
 }
 
 func signingKeyCommand() *cobra.Command {
 	key := &cobra.Command{Use: "signing-key", Short: "Rotate the key that signs access tokens"}
-	key.AddCommand(newLocal(&cobra.Command{
+	rotate := newLocal(&cobra.Command{
 		Use: "rotate ACCOUNT", Short: "Give an account a new signing key",
 		Long: "Gives an account a new signing key and prints its id. Tokens that the previous key has signed stay\n" +
 			"good until they expire.",
@@ -112,9 +112,10 @@ func signingKeyCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintln(cmd.OutOrStdout(), id)
-		return nil
-	}))
+		return formOf(cmd).say(cmd, id+"\n", map[string]any{"account": args[0], "key_id": id})
+	})
+	outcomeFlag(rotate.Flags())
+	key.AddCommand(rotate)
 	return key
 }
 

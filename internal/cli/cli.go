@@ -13,28 +13,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
-
-	"rekey/internal/fault"
-)
-
-// Exit statuses.
-const (
-	exitOK              = 0
-	exitFailed          = 1
-	exitUsage           = 2
-	exitPolicyInvalid   = 3
-	exitUnauthenticated = 4
-	exitForbidden       = 5
-	exitNotFound        = 6
-	exitConflict        = 7
-	exitUnavailable     = 8
+	"github.com/spf13/pflag"
 )
 
 // Main runs the command line of the process and returns its exit status.
@@ -43,22 +27,37 @@ func Main() int {
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	root := command()
+	root.SetArgs(called(root, os.Args, os.Getenv("REKEY_COMPAT")))
 	refuseTypos(root)
 	started := false
 	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
 	cmd, err := root.ExecuteContextC(ctx)
+	if isConjur(cmd) {
+		return endAsConjur(cmd, err)
+	}
 	switch {
 	case err == nil:
 		return exitOK
+	case !started && wantsJSON(cmd):
+		printCompact(os.Stderr, failure{Code: "usage", Message: err.Error(), Advice: "see `" + cmd.CommandPath() + " --help`", Status: exitUsage})
+		return exitUsage
 	case !started:
 		fmt.Fprintf(os.Stderr, "error: %v; see `%s --help`\n", err, cmd.CommandPath())
 		return exitUsage
 	case errors.As(err, new(answeredNo)):
 		return exitFailed
+	case errors.As(err, new(ended)):
+		return exitStatus(err)
 	}
-	printError(os.Stderr, err)
+	printFailure(os.Stderr, err, wantsJSON(cmd))
 	return exitStatus(err)
 }
+
+// The groups of commands in the help.
+const (
+	groupWork = "work"
+	groupRun  = "run"
+)
 
 func command() *cobra.Command {
 	root := &cobra.Command{
@@ -68,62 +67,20 @@ func command() *cobra.Command {
 		Version:       versionLine(),
 		SilenceErrors: true, SilenceUsage: true,
 	}
+	remoteFlags(root.PersistentFlags()) // also before the verb, as in older command lines
+	root.PersistentFlags().VisitAll(func(flag *pflag.Flag) { flag.Hidden = true })
 	root.SetVersionTemplate("{{.Version}}\n")
-	root.AddGroup(&cobra.Group{ID: "work", Title: "Work with a server:"}, &cobra.Group{ID: "run", Title: "Run a server:"})
+	root.AddGroup(&cobra.Group{ID: groupWork, Title: "Work with a server:"}, &cobra.Group{ID: groupRun, Title: "Run a server:"})
 	add := func(group string, commands ...*cobra.Command) {
 		for _, c := range commands {
 			c.GroupID = group
 		}
 		root.AddCommand(commands...)
 	}
-	add("work", initCommand(), loginCommand(), logoutCommand(), whoAmICommand(), authenticateCommand(), variableCommand(),
+	add(groupWork, initCommand(), loginCommand(), logoutCommand(), whoAmICommand(), authenticateCommand(), variableCommand(),
 		policyCommand(), hostCommand(), userCommand(), listCommand(), resourceCommand(), roleCommand(), checkCommand(),
-		hostFactoryCommand(), publicKeysCommand(), authnCommand(), showCommand())
-	add("run", quickstartCommand(), serverCommand(), accountCommand(), signingKeyCommand(), dataKeyCommand(), configCommand(), waitCommand())
+		hostFactoryCommand(), publicKeysCommand(), authnCommand(), showCommand(), execCommand(), providerCommand(), envCommand())
+	add(groupRun, quickstartCommand(), serverCommand(), accountCommand(), signingKeyCommand(), dataKeyCommand(), configCommand(), waitCommand())
 	root.AddCommand(versionCommand())
 	return root
-}
-
-// printError writes a line for each error that is joined in err.
-func printError(w io.Writer, err error) {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		for _, e := range joined.Unwrap() {
-			printError(w, e)
-		}
-		return
-	}
-	text := err.Error()
-	var known *fault.Error
-	if errors.As(err, &known) {
-		if at := fmt.Sprintf("line %d, column %d", known.Line, known.Column); known.Line > 0 && !strings.Contains(text, at) {
-			text += " (" + at + ")"
-		}
-		if known.Advice != "" {
-			text += ": " + known.Advice
-		}
-	}
-	fmt.Fprintln(w, "error: "+text)
-}
-
-// exitStatus is that of the first error of the vocabulary in err.
-func exitStatus(err error) int {
-	var known *fault.Error
-	if !errors.As(err, &known) {
-		return exitFailed
-	}
-	switch known.Kind {
-	case fault.PolicyInvalid:
-		return exitPolicyInvalid
-	case fault.Unauthenticated:
-		return exitUnauthenticated
-	case fault.Forbidden:
-		return exitForbidden
-	case fault.NotFound:
-		return exitNotFound
-	case fault.Conflict, fault.Busy:
-		return exitConflict
-	case fault.Internal, fault.Unavailable:
-		return exitUnavailable
-	}
-	return exitFailed
 }

@@ -1,17 +1,12 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
-	"go.yaml.in/yaml/v4"
 
 	"rekey/internal/config"
-	"rekey/internal/fault"
 	"rekey/internal/server"
 )
 
@@ -32,13 +27,12 @@ func configCommand() *cobra.Command {
 			if err := server.Check(&loaded.Config, time.Now()); err != nil {
 				return err
 			}
-			fmt.Fprintln(cmd.OutOrStdout(), "Configuration is valid.")
-			return nil
+			return formOf(cmd).say(cmd, "Configuration is valid.\n", map[string]any{"valid": true, "warnings": loaded.Warnings})
 		},
 	}
+	outcomeFlag(check.Flags())
 	addSettings(check.Flags())
 
-	var output string
 	show := &cobra.Command{
 		Use: "show", Short: "Show each setting with its value and where that comes from", Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -47,11 +41,11 @@ func configCommand() *cobra.Command {
 				return err
 			}
 			warn(cmd, loaded)
-			return showConfig(cmd, loaded, output)
+			return showConfig(cmd, loaded, formOf(cmd))
 		},
 	}
 	addSettings(show.Flags())
-	show.Flags().StringVarP(&output, "output", "o", "text", "text, yaml or json")
+	outcomeFlag(show.Flags())
 
 	group.AddCommand(check, show)
 	return group
@@ -63,36 +57,18 @@ type shown struct {
 	Source string `json:"source" yaml:"source"`
 }
 
-func showConfig(cmd *cobra.Command, loaded *config.Loaded, output string) error {
+func showConfig(cmd *cobra.Command, loaded *config.Loaded, form format) error {
 	all := map[string]shown{}
+	var rows [][]string
 	for _, v := range loaded.Values {
 		all[v.Key] = shown{v.Plain(&loaded.Config), v.Source}
+		rows = append(rows, []string{v.Key, v.Text, v.Source})
 	}
-	out := cmd.OutOrStdout()
-	switch output {
-	case "json":
-		encoder := json.NewEncoder(out)
-		encoder.SetEscapeHTML(false)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(all)
-	case "yaml":
-		text, err := yaml.Dump(all)
-		if err != nil {
-			return fault.Wrap(err, "writing YAML")
-		}
-		fmt.Fprintln(out, strings.TrimSuffix(string(text), "\n"))
-		return nil
-	case "text":
-		table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(table, "SETTING\tVALUE\tSOURCE")
-		for _, v := range loaded.Values {
-			fmt.Fprintf(table, "%s\t%s\t%s\n", v.Key, v.Text, v.Source)
-		}
-		return table.Flush()
+	if form == formatText {
+		form = formatTable
 	}
-	return fault.New(fault.Invalid, "unknown output format '%s': use text, yaml or json", output)
+	return form.print(cmd, all, []string{"SETTING", "VALUE", "SOURCE"}, rows)
 }
-
 func warn(cmd *cobra.Command, loaded *config.Loaded) {
 	for _, warning := range loaded.Warnings {
 		fmt.Fprintln(cmd.ErrOrStderr(), "warning: "+warning)

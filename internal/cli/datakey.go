@@ -3,7 +3,6 @@ package cli
 import (
 	"crypto/rand"
 	"encoding/base64"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -12,18 +11,22 @@ import (
 
 func dataKeyCommand() *cobra.Command {
 	key := &cobra.Command{Use: "data-key", Short: "Make a root key"}
-	key.AddCommand(&cobra.Command{
+	generate := &cobra.Command{
 		Use: "generate", Short: "Print a new root key for REKEY_DATA_KEY or the root key file",
 		Long:    "Prints 44 characters, the base64 of 32 random bytes; with a newline only on a terminal.",
 		Example: "  (umask 077; rekey data-key generate > root.key)\n  export REKEY_DATA_KEY=\"$(rekey data-key generate)\"",
 		Args:    noArguments,
-		Run: func(cmd *cobra.Command, _ []string) {
-			fmt.Fprint(cmd.OutOrStdout(), newRootKey().RevealString())
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			key := newRootKey().RevealString()
+			text := key
 			if isTerminal(cmd.OutOrStdout()) {
-				fmt.Fprintln(cmd.OutOrStdout())
+				text += "\n"
 			}
+			return formOf(cmd).say(cmd, text, map[string]any{"data_key": key})
 		},
-	})
+	}
+	outcomeFlag(generate.Flags())
+	key.AddCommand(generate)
 	return key
 }
 

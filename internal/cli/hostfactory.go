@@ -2,7 +2,6 @@ package cli
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -54,8 +53,13 @@ func factoryTokensCreate(name string) *cobra.Command {
 		if err != nil {
 			return s.Explain(err, client.Task{Do: "make tokens of", On: string(id), Privilege: "execute"})
 		}
-		return printJSON(cmd.OutOrStdout(), tokens)
+		var rows [][]string
+		for _, token := range tokens {
+			rows = append(rows, []string{token.Token, token.Expiration, strings.Join(token.Cidr, ",")})
+		}
+		return formOf(cmd).print(cmd, tokens, []string{"TOKEN", "EXPIRES", "NETWORKS"}, rows)
 	})
+	formatFlag(cmd.Flags())
 	flags := cmd.Flags()
 	flags.StringVarP(&factory, "id", "i", "", "id of the host factory")
 	flags.StringVar(&factory, "hostfactoryid", "", "the same as --id")
@@ -87,9 +91,9 @@ func factoryTokensRevoke(name string) *cobra.Command {
 		if err := s.API.DeleteToken(token); err != nil {
 			return s.Explain(err, client.Task{Do: "revoke", On: "the token", Privilege: "update"})
 		}
-		fmt.Fprintln(cmd.OutOrStdout(), "Token has been revoked.")
-		return nil
+		return formOf(cmd).say(cmd, "Token has been revoked.\n", map[string]any{"revoked": true})
 	})
+	outcomeFlag(cmd.Flags())
 	cmd.Flags().StringVarP(&token, "token", "t", "", "the token")
 	return cmd
 }
@@ -118,9 +122,10 @@ func factoryHostsCreate(name string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printText(cmd, host)
+			return formOf(cmd).reprint(cmd, host, "id", "api_key", "owner", "created_at", "annotations")
 		},
 	}
+	formatFlag(cmd.Flags())
 	cmd.Flags().StringVarP(&id, "id", "i", "", "name of the host")
 	cmd.Flags().StringVarP(&token, "token", "t", "", "the token")
 	addRemoteFlags(cmd)
@@ -137,12 +142,15 @@ func publicKeysCommand() *cobra.Command {
 		if err != nil {
 			return s.Explain(err, client.Task{Do: "read the public keys of", On: string(id)})
 		}
-		_, err = cmd.OutOrStdout().Write(keys)
-		return err
+		fields := map[string]any{"id": string(id), "public_keys": strings.Split(strings.TrimSpace(string(keys)), "\n")}
+		return formOf(cmd).say(cmd, string(keys), fields)
 	}
 	cmd := newRemote(&cobra.Command{
 		Use: "pubkeys USER", Short: "Print the public keys of a user", Args: exactly(1),
 	}, show)
-	cmd.AddCommand(newRemote(&cobra.Command{Use: "show USER", Short: "An older spelling", Args: exactly(1), Hidden: true}, show))
+	older := newRemote(&cobra.Command{Use: "show USER", Short: "An older spelling", Args: exactly(1), Hidden: true}, show)
+	outcomeFlag(cmd.Flags())
+	outcomeFlag(older.Flags())
+	cmd.AddCommand(older)
 	return cmd
 }

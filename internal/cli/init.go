@@ -22,6 +22,7 @@ type initFlags struct {
 	cfg                                  conjurapi.Config
 	file, certFile, pin                  string
 	selfSigned, insecure, netrc, forcing bool
+	wrote                                map[string]any // files, by what they have
 }
 
 func initCommand() *cobra.Command {
@@ -35,7 +36,7 @@ func initCommand() *cobra.Command {
 		Example: "  rekey init -u https://rekey.example.com -a demo\n  rekey init -u https://rekey.example.com -a demo --pin \"$FINGERPRINT\"",
 		Args:    arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			f.cfg.Environment = conjurapi.EnvironmentOSS
+			f.cfg.Environment, f.wrote = conjurapi.EnvironmentOSS, map[string]any{}
 			if len(args) == 1 {
 				if err := f.cfg.Environment.Set(args[0]); err != nil {
 					e := fault.New(fault.Invalid, "'%s' is no kind of server", args[0])
@@ -61,6 +62,7 @@ func initCommand() *cobra.Command {
 	flags.BoolVarP(&f.selfSigned, "self-signed", "s", false, "accepted for scripts; a certificate is always asked for")
 	flags.BoolVar(&f.netrc, "force-netrc", false, "keep credentials in a netrc file, also if there is a keyring")
 	flags.BoolVar(&f.forcing, "force", false, "overwrite files without asking")
+	outcomeFlag(flags)
 	addRemoteFlags(cmd)
 	return cmd
 }
@@ -83,9 +85,9 @@ func (f *initFlags) run(cmd *cobra.Command) error {
 	}
 	if err := client.Probe(cmd.Context(), f.cfg, remoteOptions(cmd)); err != nil {
 		fmt.Fprint(cmd.ErrOrStderr(), "warning: ")
-		printError(cmd.ErrOrStderr(), err)
+		printFailure(cmd.ErrOrStderr(), err, false)
 	}
-	return nil
+	return formOf(cmd).say(cmd, "", f.wrote)
 }
 
 // complete asks for what is missing and looks at the URL.
@@ -204,6 +206,9 @@ func (f *initFlags) write(cmd *cobra.Command, path, what string, text []byte) er
 	if err := client.WriteFile(path, text); err != nil {
 		return err
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "Wrote %s to %s\n", what, path)
+	f.wrote[what] = path
+	if formOf(cmd) == formatText {
+		fmt.Fprintf(cmd.OutOrStdout(), "Wrote %s to %s\n", what, path)
+	}
 	return nil
 }

@@ -24,14 +24,12 @@ func (o *outputOrOffset) Set(text string) error {
 		return nil
 	}
 	if text == "id" {
-		o.format = formatID
+		o.format = formatText
 		return nil
 	}
 	return o.format.Set(text)
 }
 func (o *outputOrOffset) Type() string { return "json|yaml|table|id" }
-
-const formatID format = "id" // one id a line
 
 func listCommand() *cobra.Command {
 	var filter conjurapi.ResourceFilter
@@ -86,25 +84,10 @@ func printResources(cmd *cobra.Command, f format, resources []map[string]any, in
 			rows[i] = append(rows[i], fmt.Sprint(r["owner"]), fmt.Sprint(r["policy"]), fmt.Sprint(r["created_at"]))
 		}
 	}
-	if f == formatID {
-		for _, id := range ids {
-			fmt.Fprintln(cmd.OutOrStdout(), id)
-		}
-		return nil
-	}
-	if inspect {
+	if inspect && f != formatText {
 		return f.print(cmd, resources, []string{"ID", "OWNER", "POLICY", "CREATED"}, rows)
 	}
-	return f.print(cmd, ids, []string{"ID"}, rows)
-}
-
-// printIDs prints a list of ids.
-func printIDs(cmd *cobra.Command, f format, ids []string) error {
-	rows := make([][]string, len(ids))
-	for i, id := range ids {
-		rows[i] = []string{id}
-	}
-	return f.print(cmd, ids, []string{"ID"}, rows)
+	return f.lines(cmd, "ID", ids)
 }
 
 // describe makes rows of an object, for a table.
@@ -115,6 +98,10 @@ func describe(object map[string]any, keys ...string) (rows [][]string) {
 			continue
 		}
 		name := strings.ReplaceAll(key, "_", " ")
+		if texts, ok := value.([]string); ok {
+			rows = append(rows, []string{name, strings.Join(texts, ", ")})
+			continue
+		}
 		list, several := value.([]any)
 		if !several {
 			rows = append(rows, []string{name, fmt.Sprint(value)})

@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
@@ -74,6 +72,7 @@ func loginCommand() *cobra.Command {
 	cmd.MarkFlagsMutuallyExclusive("id", "username")
 	cmd.MarkFlagsMutuallyExclusive("password", "password-stdin", "api-key-stdin")
 	hide(cmd, "username")
+	outcomeFlag(cmd.Flags())
 	addRemoteFlags(cmd)
 	return cmd
 }
@@ -96,9 +95,8 @@ func logIn(cmd *cobra.Command, s *client.Session, login string, credential secre
 			return err
 		}
 	}
-	fmt.Fprintln(cmd.OutOrStdout(), "Logged in")
 	warnOfEnvironment(cmd)
-	return nil
+	return formOf(cmd).say(cmd, "Logged in\n", map[string]any{"url": s.URL, "account": s.Account, "login": login})
 }
 
 // loginElsewhere tries a login that needs nothing but the configuration.
@@ -108,11 +106,11 @@ func loginElsewhere(cmd *cobra.Command, kind string) error {
 		e.Advice = "put an access token into CONJUR_AUTHN_TOKEN, or configure another way: `rekey init -t authn`"
 		return e
 	}
-	if _, err := client.Open(cmd.Context(), remoteOptions(cmd)); err != nil {
+	s, err := client.Open(cmd.Context(), remoteOptions(cmd))
+	if err != nil {
 		return err
 	}
-	fmt.Fprintln(cmd.OutOrStdout(), "Logged in")
-	return nil
+	return formOf(cmd).say(cmd, "Logged in\n", map[string]any{"url": s.URL, "account": s.Account, "login": s.Who})
 }
 
 // warnOfEnvironment tells that other credentials come first.
@@ -139,62 +137,13 @@ func logoutCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintln(cmd.OutOrStdout(), "Logged out")
 			warnOfEnvironment(cmd)
-			return nil
+			return formOf(cmd).say(cmd, "Logged out\n", map[string]any{"url": cfg.ApplianceURL, "account": cfg.Account})
 		},
 	}
+	outcomeFlag(cmd.Flags())
 	addRemoteFlags(cmd)
 	return cmd
-}
-
-func whoAmICommand() *cobra.Command {
-	return newRemote(&cobra.Command{
-		Use: "whoami", Short: "Show who is logged in, as the server sees it", Args: noArguments,
-	}, func(cmd *cobra.Command, s *client.Session, _ []string) error {
-		text, err := s.API.WhoAmI()
-		if err != nil {
-			return s.Explain(err, client.Task{Do: "ask who it is at", On: s.URL})
-		}
-		var answer any
-		if err := json.Unmarshal(text, &answer); err != nil {
-			return fault.Wrap(err, "reading the answer")
-		}
-		return printJSON(cmd.OutOrStdout(), answer)
-	})
-}
-
-func authenticateCommand() *cobra.Command {
-	var asHeader bool
-	cmd := newRemote(&cobra.Command{
-		Use: "authenticate [-H]", Short: "Print an access token",
-		Long:    "Prints an access token, good for some minutes, as JSON or as the header of a request.",
-		Example: "  curl -H \"$(rekey authenticate -H)\" \"$URL/secrets/demo/variable/shop/db/password\"",
-		Args:    noArguments,
-	}, func(cmd *cobra.Command, s *client.Session, _ []string) error {
-		token, err := s.Token()
-		if err != nil {
-			return err
-		}
-		if asHeader {
-			fmt.Fprintf(cmd.OutOrStdout(), "Authorization: Token token=\"%s\"\n", base64.StdEncoding.EncodeToString(token.Reveal()))
-			return nil
-		}
-		var answer any
-		if err := json.Unmarshal(token.Reveal(), &answer); err != nil {
-			return fault.Wrap(err, "reading the token")
-		}
-		return printJSON(cmd.OutOrStdout(), answer)
-	})
-	cmd.Flags().BoolVarP(&asHeader, "header", "H", false, "print it as a header")
-	return cmd
-}
-
-// authnCommand has the spellings of older command lines.
-func authnCommand() *cobra.Command {
-	group := &cobra.Command{Use: "authn", Short: "Older spellings of login, logout, whoami and authenticate", Hidden: true}
-	group.AddCommand(loginCommand(), logoutCommand(), whoAmICommand(), authenticateCommand())
-	return group
 }
 
 // hide takes flags out of the help that are answered for older scripts only.

@@ -66,10 +66,9 @@ func policyLoadCommand() *cobra.Command {
 	return cmd
 }
 
-// older tells whether it is an older spelling of replace or update, which has
-// arguments and goes over HTTP.
+// older tells whether it is an older spelling, which has arguments and goes over HTTP.
 func older(cmd *cobra.Command) bool {
-	return cmd.Flags().Changed("replace") || cmd.Flags().Changed("delete")
+	return isConjur(cmd) || cmd.Flags().Changed("replace") || cmd.Flags().Changed("delete")
 }
 
 func loadPolicies(cmd *cobra.Command, local *admin.Client, args []string) error {
@@ -103,11 +102,14 @@ func loadPolicy(cmd *cobra.Command, local *admin.Client, account, file string, y
 	for _, warning := range loaded.Warnings {
 		fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s: %s\n", file, warning)
 	}
-	if err := printJSON(cmd.OutOrStdout(), loaded); err != nil {
-		return err
-	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "Loaded policy in %d ms\n", time.Since(began).Milliseconds())
-	return nil
+	keys := map[string]string{}
+	for id, role := range loaded.CreatedRoles {
+		if keys[id] = ""; role.APIKey != nil {
+			keys[id] = *role.APIKey
+		}
+	}
+	return formOf(cmd).print(cmd, loaded, []string{"CREATED", "API KEY"}, keyRows(keys))
 }
 
 // agreeToLose asks before values are destroyed. Where nobody can be asked, only --yes

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -41,7 +43,7 @@ func policyChangeCommand(mode string) *cobra.Command {
 			"so only with --yes.",
 		Example: "  rekey policy " + mode + " -b root -f root.yml\n  rekey policy " + mode + " -b shop -f shop.yml --keys-to shop-keys.json",
 		Args: func(cmd *cobra.Command, args []string) error {
-			if (f.olderReplace || f.olderEdit) && len(args) == 2 {
+			if (f.olderReplace || f.olderEdit || isConjur(cmd)) && len(args) == 2 {
 				f.branch, f.file, args = args[0], args[1], nil
 			}
 			if f.branch == "" || f.file == "" {
@@ -51,6 +53,7 @@ func policyChangeCommand(mode string) *cobra.Command {
 		},
 	}
 	f.add(cmd)
+	formatFlag(cmd.Flags())
 	cmd.Flags().StringVar(&f.keysTo, "keys-to", "", "write the API keys to a new file for its user only, instead of printing them")
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "print what would change, as JSON, and change nothing")
 	cmd.Flags().BoolVar(&f.yes, "yes", false, "destroy values without asking")
@@ -103,12 +106,24 @@ func (f *changeFlags) rehearse(cmd *cobra.Command, s *client.Session, mode strin
 	if r == nil {
 		return err
 	}
-	return errors.Join(printText(cmd, r.Text), err)
+	if isConjur(cmd) {
+		err = nil // the report says it
+	}
+	if form := formOf(cmd); form != formatTable {
+		return errors.Join(form.reprint(cmd, r.Text), err)
+	}
+	if err == nil {
+		printReport(cmd.OutOrStdout(), r)
+	}
+	return err
 }
 
 // confirm shows on a terminal what is going to change, and asks before values are
 // lost. A plain load destroys none.
 func (f *changeFlags) confirm(cmd *cobra.Command, s *client.Session, mode string, branch ident.ID, text string) error {
+	if isConjur(cmd) {
+		return nil // which never asks
+	}
 	watched := isTerminal(cmd.InOrStdin()) || isTerminal(cmd.ErrOrStderr())
 	if !watched && (f.yes || mode == "load") {
 		return nil
@@ -140,16 +155,30 @@ func (f *changeFlags) load(cmd *cobra.Command, s *client.Session, mode string, b
 		fmt.Fprintln(cmd.ErrOrStderr(), "warning: "+warning)
 	}
 	if keys != nil {
-		if err := printJSON(keys, loaded.CreatedRoles); err != nil {
-			return errors.Join(fault.Wrap(err, "%s is not written, so here are the keys", f.keysTo), printJSON(cmd.OutOrStdout(), loaded))
-		}
-		if err := errors.Join(keys.Sync(), keys.Close()); err != nil {
-			return errors.Join(fault.Wrap(err, "%s is not written, so here are the keys", f.keysTo), printJSON(cmd.OutOrStdout(), loaded))
+		err := printJSON(keys, loaded.CreatedRoles)
+		if err = errors.Join(err, keys.Sync(), keys.Close()); err != nil {
+			return errors.Join(fault.Wrap(err, "%s is not written, so here are the keys", f.keysTo), printLoaded(cmd, loaded))
 		}
 		loaded.HideKeys()
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "Loaded policy '%s'\n", f.branch)
-	return printJSON(cmd.OutOrStdout(), loaded)
+	return printLoaded(cmd, loaded)
+}
+
+func printLoaded(cmd *cobra.Command, loaded *client.Loaded) error {
+	keys := map[string]string{}
+	for id, role := range loaded.CreatedRoles {
+		keys[id] = role.APIKey
+	}
+	return formOf(cmd).print(cmd, loaded, []string{"CREATED", "API KEY"}, keyRows(keys))
+}
+
+// keyRows are roles with their keys, for a table.
+func keyRows(keys map[string]string) (rows [][]string) {
+	for _, id := range slices.Sorted(maps.Keys(keys)) {
+		rows = append(rows, []string{id, keys[id]})
+	}
+	return rows
 }
 
 func (f *changeFlags) openKeys() (*os.File, error) {
@@ -182,6 +211,7 @@ func policyDiffCommand() *cobra.Command {
 		},
 	}
 	f.add(cmd)
+	outcomeFlag(cmd.Flags())
 	cmd.Flags().StringVar(&mode, "mode", "replace", "replace, update or load")
 	return newRemote(cmd, func(cmd *cobra.Command, s *client.Session, _ []string) error {
 		branch, text, err := f.read(cmd, s)
@@ -189,7 +219,10 @@ func policyDiffCommand() *cobra.Command {
 			return err
 		}
 		r, err := s.Rehearse(mode, branch, text)
-		if err == nil {
+		switch form := formOf(cmd); {
+		case r != nil && (form == formatJSON || form == formatYAML):
+			return errors.Join(form.reprint(cmd, r.Text), err)
+		case err == nil:
 			printReport(cmd.OutOrStdout(), r)
 		}
 		return err

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"rekey/internal/cli/client"
 )
@@ -42,9 +43,11 @@ func (s *seconds) Set(text string) error {
 func (s *seconds) String() string { return "" }
 func (s *seconds) Type() string   { return "seconds" }
 
-func addRemoteFlags(cmd *cobra.Command) {
-	cmd.Flags().BoolP("debug", "d", false, "tell each request on standard error, without secrets")
-	cmd.Flags().Var(new(seconds), "timeout", "how long to wait for an answer [CONJUR_HTTP_TIMEOUT]")
+func addRemoteFlags(cmd *cobra.Command) { remoteFlags(cmd.Flags()) }
+
+func remoteFlags(flags *pflag.FlagSet) {
+	flags.BoolP("debug", "d", false, "tell each request on standard error, without secrets")
+	flags.Var(new(seconds), "timeout", "how long to wait for an answer [CONJUR_HTTP_TIMEOUT]")
 }
 
 func remoteOptions(cmd *cobra.Command) client.Options {

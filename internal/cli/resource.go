@@ -59,11 +59,12 @@ func existsCommand(what string, exists func(s *client.Session, text string) (str
 		if err != nil {
 			return s.Explain(err, client.Task{Do: "look at", On: id})
 		}
-		if asJSON {
+		if asJSON && !quiet {
 			return printJSON(cmd.OutOrStdout(), map[string]bool{"exists": found})
 		}
-		return printAnswer(cmd, found, quiet)
+		return printAnswer(cmd, "exists", found, quiet)
 	})
+	outcomeFlag(cmd.Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the answer as JSON")
 	quietFlag(cmd, &quiet)
 	return cmd
@@ -84,7 +85,7 @@ func permittedRolesCommand() *cobra.Command {
 		if err != nil {
 			return s.Explain(err, client.Task{Do: "look at", On: string(id), Privilege: "read"})
 		}
-		return printIDs(cmd, *form, roles)
+		return form.lines(cmd, "ID", roles)
 	})
 }
 
@@ -115,8 +116,9 @@ func checkCommand() *cobra.Command {
 		if err != nil {
 			return s.Explain(err, client.Task{Do: "ask about", On: string(id), Privilege: "read"})
 		}
-		return printAnswer(cmd, yes, quiet)
+		return printAnswer(cmd, "allowed", yes, quiet)
 	})
+	outcomeFlag(cmd.Flags())
 	cmd.Flags().StringVarP(&role, "role", "r", "", "another role")
 	quietFlag(cmd, &quiet)
 	return cmd
@@ -126,15 +128,10 @@ func quietFlag(cmd *cobra.Command, quiet *bool) {
 	cmd.Flags().BoolVarP(quiet, "quiet", "q", false, "no output; exit status 0 for yes, 1 for no")
 }
 
-// answeredNo makes the exit status of a question that was answered with no.
-type answeredNo struct{}
-
-func (answeredNo) Error() string { return "no" }
-
-func printAnswer(cmd *cobra.Command, yes, quiet bool) error {
+func printAnswer(cmd *cobra.Command, question string, yes, quiet bool) error {
 	switch {
 	case !quiet:
-		fmt.Fprintln(cmd.OutOrStdout(), yes)
+		return formOf(cmd).say(cmd, fmt.Sprintln(yes), map[string]any{question: yes})
 	case !yes:
 		return answeredNo{}
 	}

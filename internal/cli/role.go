@@ -20,6 +20,7 @@ func roleCommand() *cobra.Command {
 		Args:    arguments(1, many),
 	}, false, func(cmd *cobra.Command, local *admin.Client, args []string) error {
 		var failed error
+		keys := map[string]string{}
 		for _, name := range args {
 			key, err := local.RetrieveKey(cmd.Context(), name)
 			if fault.Is(err, fault.NotFound) {
@@ -29,10 +30,16 @@ func roleCommand() *cobra.Command {
 				failed = errors.Join(failed, err)
 				continue
 			}
-			fmt.Fprintln(cmd.OutOrStdout(), key)
+			if keys[name] = key; formOf(cmd) == formatText {
+				fmt.Fprintln(cmd.OutOrStdout(), key)
+			}
 		}
-		return failed
+		if formOf(cmd) == formatText {
+			return failed
+		}
+		return errors.Join(formOf(cmd).print(cmd, keys, []string{"ROLE", "API KEY"}, keyRows(keys)), failed)
 	})
+	outcomeFlag(retrieve.Flags())
 
 	var fromStdin bool
 	reset := newLocal(&cobra.Command{
@@ -53,9 +60,10 @@ func roleCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "Password changed and API key rotated for '%s'.\n\nNew API key: %s\n", args[0], key)
-		return nil
+		text := fmt.Sprintf("Password changed and API key rotated for '%s'.\n\nNew API key: %s\n", args[0], key)
+		return formOf(cmd).say(cmd, text, map[string]any{"id": args[0], "api_key": key})
 	})
+	outcomeFlag(reset.Flags())
 	reset.Flags().BoolVar(&fromStdin, "password-from-stdin", false, "read the password from standard input")
 
 	role.AddCommand(roleShowCommand(), roleExistsCommand(), roleMembersCommand(), roleMembershipsCommand(), retrieve, reset)

@@ -64,7 +64,7 @@ func roleMembersCommand() *cobra.Command {
 		if verbose {
 			return form.print(cmd, members, []string{"MEMBER", "ADMIN", "OWNER", "POLICY"}, rows)
 		}
-		return printIDs(cmd, *form, ids)
+		return form.lines(cmd, "ID", ids)
 	})
 }
 
@@ -83,7 +83,7 @@ func roleMembershipsCommand() *cobra.Command {
 		if err != nil {
 			return s.Explain(err, client.Task{Do: "look at", On: string(id), Privilege: "read"})
 		}
-		return printIDs(cmd, *form, roles)
+		return form.lines(cmd, "ID", roles)
 	})
 }
 

@@ -1,12 +1,13 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"rekey/internal/cli/client"
-	"rekey/internal/fault"
+	"rekey/internal/ident"
 	"rekey/internal/secret"
 )
 
@@ -51,10 +52,11 @@ func rotateCommand(kind string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return handOut(cmd, key, output)
+			return handOut(cmd, role, key, output)
 		},
 	}
 	cmd.Flags().StringVarP(&id, "id", "i", "", "id of another "+kind)
+	outcomeFlag(cmd.Flags())
 	cmd.Flags().StringVar(&output, "out", "", "write the key to a file for its user only, instead of printing it")
 	cmd.Flags().StringVar(&how.OldKey, "old-key", "", "how long the old key still logs in, as an ISO 8601 duration such as PT15M")
 	addRemoteFlags(cmd)
@@ -62,29 +64,26 @@ func rotateCommand(kind string) *cobra.Command {
 }
 
 func rotateOwn(cmd *cobra.Command, kind string, how client.Rotation, output string) error {
-	return client.RotateOwnKey(cmd.Context(), remoteOptions(cmd), kind, how, func(key secret.Bytes, where string) error {
+	return client.RotateOwnKey(cmd.Context(), remoteOptions(cmd), kind, how, func(role ident.ID, key secret.Bytes, where string) error {
 		if where == "" {
 			fmt.Fprintln(cmd.ErrOrStderr(), "warning: the new key is stored nowhere: put it where the old one came from, such as CONJUR_AUTHN_API_KEY")
 		} else {
 			fmt.Fprintln(cmd.ErrOrStderr(), "The new key is stored in "+where)
 		}
-		return handOut(cmd, key, output)
+		return handOut(cmd, role, key, output)
 	})
 }
 
 // handOut prints a key or writes it to a file. If that fails, it is printed after all.
-func handOut(cmd *cobra.Command, key secret.Bytes, output string) error {
+func handOut(cmd *cobra.Command, role ident.ID, key secret.Bytes, output string) error {
+	var failed error
 	line := key.RevealString() + "\n"
 	if output != "" {
-		err := client.WriteFile(output, []byte(line))
-		if err == nil {
-			return nil
+		if failed = client.WriteFile(output, []byte(line)); failed == nil {
+			return formOf(cmd).say(cmd, "", map[string]any{"id": string(role), "written_to": output})
 		}
-		fmt.Fprint(cmd.OutOrStdout(), line)
-		return err
 	}
-	_, err := fmt.Fprint(cmd.OutOrStdout(), line)
-	return fault.Wrap(err, "writing the key")
+	return errors.Join(failed, formOf(cmd).say(cmd, line, map[string]any{"id": string(role), "api_key": key.RevealString()}))
 }
 
 func changePasswordCommand() *cobra.Command {
@@ -109,9 +108,9 @@ func changePasswordCommand() *cobra.Command {
 		if err := s.ChangePassword(password); err != nil {
 			return err
 		}
-		fmt.Fprintln(cmd.OutOrStdout(), "Password changed")
-		return nil
+		return formOf(cmd).say(cmd, "Password changed\n", map[string]any{"id": string(s.Role())})
 	})
+	outcomeFlag(cmd.Flags())
 	cmd.Flags().StringVarP(&password, "password", "p", "", "new password; others on this machine may see it")
 	cmd.Flags().BoolVar(&fromStdin, "password-stdin", false, "read the new password from standard input")
 	cmd.MarkFlagsMutuallyExclusive("password", "password-stdin")

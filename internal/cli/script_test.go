@@ -14,7 +14,8 @@ import (
 
 func TestMain(m *testing.M) {
 	os.Setenv("GORACE", "atexit_sleep_ms=10") // a program with the race detector else takes a second to exit
-	testscript.Main(m, map[string]func(){"rekey": func() { os.Exit(cli.Main()) }})
+	program := func() { os.Exit(cli.Main()) }
+	testscript.Main(m, map[string]func(){"rekey": program, "conjur": program, "summon-rekey": program})
 }
 
 // TestScripts runs the commands as a shell would. The scripts are in

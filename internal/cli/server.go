@@ -58,7 +58,7 @@ func serve(cmd *cobra.Command, backend *server.Backend, account string, log *slo
 				return err
 			}
 			fmt.Fprintf(cmd.ErrOrStderr(), "Created new account '%s'\n", account)
-			printAccount(cmd.OutOrStdout(), created)
+			fmt.Fprint(cmd.OutOrStdout(), accountText(created))
 		}
 	}
 	hangups := make(chan os.Signal, 1)

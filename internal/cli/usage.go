@@ -21,12 +21,22 @@ func arguments(least, most int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
 		case len(args) < least:
-			return fmt.Errorf("%s missing: write `%s`", isOrAre(least-len(args), "argument"), useLine(cmd))
+			return missingArgument{least - len(args), useLine(cmd)}
 		case len(args) > most:
 			return fmt.Errorf("'%s' is one argument too many: write `%s`", args[most], useLine(cmd))
 		}
 		return nil
 	}
+}
+
+// missingArgument is a mistake on the command line.
+type missingArgument struct {
+	missing int
+	use     string
+}
+
+func (m missingArgument) Error() string {
+	return fmt.Sprintf("%s missing: write `%s`", isOrAre(m.missing, "argument"), m.use)
 }
 
 func isOrAre(n int, noun string) string {

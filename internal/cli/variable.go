@@ -3,7 +3,6 @@ package cli
 import (
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"os"
 	"slices"
 	"strconv"
@@ -43,9 +42,10 @@ func variableGetCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "get -i ID[,ID...]", Short: "Print the values of variables",
 		Long: "Prints the value of a variable and a newline. The values of several come as a JSON object, by the part\n" +
-			"of the id after the last colon, or by the whole name if two have the same. All of them are read as of one\n" +
-			"moment. Ids that have commas are given as arguments.",
-		Example: "  rekey variable get -i shop/db/password\n  rekey variable get --raw shop/db/password > password",
+			"of the id after the last colon, or by the whole name if two have the same; with -o by the full id, also for\n" +
+			"one. All of them are read as of one moment. Ids that have commas are given as arguments.",
+		Example: "  rekey variable get -i shop/db/password\n  rekey variable get --raw shop/db/password > password\n" +
+			"  rekey variable get shop/db/password shop/tls/key -o json",
 	}
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if list != "" {
@@ -53,6 +53,9 @@ func variableGetCommand() *cobra.Command {
 		}
 		if variables = append(variables, args...); len(variables) == 0 {
 			return errNoVariables
+		}
+		if output != "" && len(variables) > 1 {
+			return errors.New("--out writes the value of one variable")
 		}
 		return nil
 	}
@@ -71,26 +74,21 @@ func variableGetCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if len(variables) == 1 && !full {
-			value := values[ids[0]]
-			if encoded {
-				value = base64.StdEncoding.AppendEncode(nil, value)
-			}
-			if !raw && output == "" {
-				value = append(value, '\n')
-			}
-			if output != "" {
-				return client.WriteFile(output, value)
-			}
-			_, err := cmd.OutOrStdout().Write(value)
-			return fault.Wrap(err, "writing the value")
+		if output != "" || len(variables) == 1 && !full && formOf(cmd) == formatText {
+			return handValue(cmd, values[ids[0]], encoded, raw, output)
 		}
+		full = full || formOf(cmd) != formatText
 		named, err := nameValues(ids, values, full, encoded)
 		if err != nil {
 			return err
 		}
-		return printJSON(cmd.OutOrStdout(), named)
+		form := formOf(cmd)
+		if form == formatText {
+			form = formatJSON // several have no other text
+		}
+		return form.print(cmd, named, []string{"ID", "VALUE"}, keyRows(named))
 	})
+	outcomeFlag(cmd.Flags())
 	flags := cmd.Flags()
 	flags.StringVarP(&list, "id", "i", "", "ids of the variables, with commas between")
 	flags.IntVarP(&version, "version", "v", 0, "an older version, by its number")
@@ -99,6 +97,21 @@ func variableGetCommand() *cobra.Command {
 	flags.BoolVar(&full, "full-ids", false, "a JSON object by full ids, also for one variable")
 	flags.StringVar(&output, "out", "", "write the value to a file for its user only")
 	return cmd
+}
+
+// handValue prints a value, or writes it to a file as it is.
+func handValue(cmd *cobra.Command, value []byte, encoded, raw bool, file string) error {
+	if encoded {
+		value = base64.StdEncoding.AppendEncode(nil, value)
+	}
+	if file != "" {
+		return client.WriteFile(file, value)
+	}
+	if !raw {
+		value = append(value, '\n')
+	}
+	_, err := cmd.OutOrStdout().Write(value)
+	return fault.Wrap(err, "writing the value")
 }
 
 // nameValues puts values under the names that scripts know: the last part after a
@@ -171,9 +184,9 @@ func variableSetCommand() *cobra.Command {
 		if err := s.API.AddSecret(string(variable), value); err != nil {
 			return s.Explain(err, client.Task{Do: "write", On: string(variable), Privilege: "update"})
 		}
-		fmt.Fprintln(cmd.OutOrStdout(), "Value added")
-		return nil
+		return formOf(cmd).say(cmd, "Value added\n", map[string]any{"id": string(variable)})
 	})
+	outcomeFlag(cmd.Flags())
 	cmd.Flags().StringVarP(&id, "id", "i", "", "id of the variable")
 	cmd.Flags().StringVarP(&value, "value", "v", "", "the value")
 	cmd.Flags().StringVarP(&file, "file", "f", "", "file with the value, - for standard input as it is")

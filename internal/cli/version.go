@@ -12,10 +12,16 @@ import (
 const Version = "0.1.0"
 
 func versionCommand() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use: "version", Short: "Print the version", Args: noArguments,
-		Run: func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), versionLine()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return formOf(cmd).say(cmd, versionLine()+"\n", map[string]any{
+				"version": Version, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH,
+			})
+		},
 	}
+	outcomeFlag(cmd.Flags())
+	return cmd
 }
 
 func versionLine() string {

@@ -46,7 +46,7 @@ func (s *Session) RotateKey(role ident.ID, how Rotation) (secret.Bytes, error) {
 // no staging replace it at once; there a lost answer is what is left to go wrong.
 //
 // handOut gets the key and the keep that has it, "" if it is stored nowhere.
-func RotateOwnKey(ctx context.Context, o Options, kind string, how Rotation, handOut func(key secret.Bytes, where string) error) error {
+func RotateOwnKey(ctx context.Context, o Options, kind string, how Rotation, handOut func(role ident.ID, key secret.Bytes, where string) error) error {
 	// What has begun is finished, also when the command is interrupted meanwhile.
 	s, err := Open(context.WithoutCancel(ctx), o)
 	if err != nil {
@@ -76,10 +76,10 @@ func RotateOwnKey(ctx context.Context, o Options, kind string, how Rotation, han
 			if s.use(s.key) == nil {
 				return err // nothing has changed: the staged key lapses
 			}
-			return errors.Join(err, handOut(key, ""))
+			return errors.Join(err, handOut(s.Role(), key, ""))
 		}
 	}
-	if err := handOut(key, where); err != nil {
+	if err := handOut(s.Role(), key, where); err != nil {
 		return err
 	}
 	return s.confirm(key)

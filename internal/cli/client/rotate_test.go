@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"rekey/internal/fault"
+	"rekey/internal/ident"
 	"rekey/internal/secret"
 )
 
@@ -94,7 +95,7 @@ func TestWhereverARotationStopsAKeyThatWorksIsLeft(t *testing.T) {
 			check(t, err)
 
 			var printed string
-			err = RotateOwnKey(t.Context(), Options{}, "user", Rotation{}, func(key secret.Bytes, _ string) error {
+			err = RotateOwnKey(t.Context(), Options{}, "user", Rotation{}, func(_ ident.ID, key secret.Bytes, _ string) error {
 				printed = key.RevealString()
 				return nil
 			})

@@ -65,3 +65,13 @@ func (s *Session) versions(id ident.ID) ([]Version, error) {
 	}
 	return answer.Secrets, nil
 }
+
+// Value reads the newest value of a variable, by any form of its id.
+func (s *Session) Value(text string) ([]byte, error) {
+	id, err := s.ID(text, "variable")
+	if err != nil {
+		return nil, err
+	}
+	values, err := s.Values([]ident.ID{id}, 0)
+	return values[id], err
+}
