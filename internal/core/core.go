@@ -92,6 +92,7 @@ type Core struct {
 
 	targets *Targets
 	due     dueList // guarded by mu
+	changes *changes
 
 	values    *values
 	tokenKeys *token.Keys
@@ -121,6 +122,7 @@ func Open(ctx context.Context, o Options) (*Core, error) {
 		graph:     rbac.New(),
 		targets:   o.Targets,
 		due:       newDueList(),
+		changes:   newChanges(o.Now()),
 		structure: newGate(),
 		values:    values,
 		parsing:   make(chan struct{}, parses),
@@ -145,8 +147,9 @@ func Open(ctx context.Context, o Options) (*Core, error) {
 	return c, nil
 }
 
-// Close waits for running commits. The store stays open: it is the caller's.
+// Close ends all listeners and waits for running commits. The store stays open: it is the caller's.
 func (c *Core) Close() error {
+	c.changes.end()
 	close(c.uses.ended)
 	c.background.Wait()
 	c.committer.Close()
@@ -162,6 +165,7 @@ func (c *Core) apply(sets []*row.Set) {
 	defer c.mu.Unlock()
 	signing, now := false, c.now()
 	for _, set := range sets {
+		before := c.goodbyes(set, now)
 		if err := c.graph.Apply(set); err != nil {
 			// Answers from this graph would no longer be what is durable.
 			panic("rekey: " + err.Error())
@@ -173,6 +177,7 @@ func (c *Core) apply(sets []*row.Set) {
 			}
 		}
 		c.scheduleSet(set, now)
+		c.tell(set, before, now)
 	}
 	if signing {
 		if err := c.refreshSigners(); err != nil {
