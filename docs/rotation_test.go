@@ -65,6 +65,7 @@ func TestRotationExamples(t *testing.T) {
 			if strings.Contains(f.text, "plan") && !strings.Contains(string(out), "the tests have no network") {
 				t.Errorf("%s: the plan does not come to the target: %s", at, out)
 			}
+		case "text":
 		default:
 			t.Errorf("%s: a block of no known kind: %s", at, f.info)
 		}

@@ -32,7 +32,7 @@ func TestNoSecretLeavesWithoutItsRecord(t *testing.T) {
 			return v.Value.Len() > 0, err
 		},
 		"values": func() (bool, error) {
-			v, err := w.Secrets(ctx, host, []ident.ID{password})
+			v, err := w.Secrets(ctx, host, []ident.ID{password}, nil)
 			return len(v) > 0, err
 		},
 		"a token": func() (bool, error) {

@@ -236,7 +236,7 @@ func (c *Core) Token(o Origin, authorization string) (caller Caller, present boo
 	if err != nil {
 		return Caller{}, !errors.Is(err, token.ErrMissing), err
 	}
-	return Caller{Origin: o, Role: claims.Role, IssuedAt: claims.IssuedAt}, true, nil
+	return Caller{Origin: o, Role: claims.Role, IssuedAt: claims.IssuedAt, ExpiresAt: claims.ExpiresAt}, true, nil
 }
 
 // WhoAmI records that a caller asked who it is.

@@ -28,6 +28,7 @@ type Caller struct {
 	Origin
 	Role      ident.ID
 	IssuedAt  time.Time // of the access token; zero if it says nothing, or for other proofs
+	ExpiresAt time.Time // of the access token; zero for other proofs
 	proof     proof
 	keyDigest [32]byte // proof byKey, byFactoryToken: of what was shown
 	password  []byte   // proof byPassword: the sealed hash that the password was checked against

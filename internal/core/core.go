@@ -93,6 +93,7 @@ type Core struct {
 	targets *Targets
 	alone   bool    // no other process has the store
 	due     dueList // guarded by mu
+	changes *changes
 
 	values    *values
 	tokenKeys *token.Keys
@@ -122,6 +123,7 @@ func Open(ctx context.Context, o Options) (*Core, error) {
 		graph:     rbac.New(),
 		targets:   o.Targets,
 		due:       newDueList(),
+		changes:   newChanges(o.Now()),
 		structure: newGate(),
 		values:    values,
 		parsing:   make(chan struct{}, parses),
@@ -147,8 +149,9 @@ func Open(ctx context.Context, o Options) (*Core, error) {
 	return c, nil
 }
 
-// Close waits for running commits. The store stays open: it is the caller's.
+// Close ends all listeners and waits for running commits. The store stays open: it is the caller's.
 func (c *Core) Close() error {
+	c.changes.end()
 	close(c.uses.ended)
 	c.background.Wait()
 	c.committer.Close()
@@ -164,6 +167,7 @@ func (c *Core) apply(sets []*row.Set) {
 	defer c.mu.Unlock()
 	signing, now := false, c.now()
 	for _, set := range sets {
+		before := c.goodbyes(set, now)
 		if err := c.graph.Apply(set); err != nil {
 			// Answers from this graph would no longer be what is durable.
 			panic("rekey: " + err.Error())
@@ -175,6 +179,7 @@ func (c *Core) apply(sets []*row.Set) {
 			}
 		}
 		c.scheduleSet(set, now)
+		c.tell(set, before, now)
 	}
 	if signing {
 		if err := c.refreshSigners(); err != nil {

@@ -33,7 +33,7 @@ func (c *Core) EachSecret(ctx context.Context, caller Caller, ids []ident.ID) ([
 	records := make([]*audit.Record, len(ids))
 	total := 0
 	for i, id := range ids {
-		value, err := c.secret(ctx, caller, id, 0)
+		value, err := c.secret(ctx, caller, id, 0, nil)
 		if err != nil && !fault.Is(err, fault.NotFound) && !fault.Is(err, fault.Forbidden) {
 			return nil, err
 		}

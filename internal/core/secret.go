@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"regexp"
+	"time"
 
 	"rekey/internal/audit"
 	"rekey/internal/fault"
 	"rekey/internal/ident"
 	"rekey/internal/rbac"
+	"rekey/internal/rotation"
 	"rekey/internal/row"
 	"rekey/internal/secret"
 )
@@ -18,6 +20,16 @@ type Value struct {
 	Value    secret.Bytes
 	MimeType string // of annotation conjur/mime_type, else application/octet-stream
 	Version  int
+	Tag      string    // names this version among all that there ever were; tells nothing of the value
+	Held     bool      // the caller has it already, so Value is empty
+	Rotation *Rotating // nil if the variable does not rotate
+}
+
+// Rotating is what a reader of a value is told of its rotation.
+type Rotating struct {
+	LastSuccess time.Time // when the value was rotated; zero: never
+	Next        time.Time // when it will be; zero: not before something changes
+	Now         bool      // it is being replaced: it may be another one soon
 }
 
 // LongestValue is the most bytes that a value may have.
@@ -30,18 +42,36 @@ func emptyVariable(id ident.ID) *fault.Error {
 // Secret reads a version of a value; 0 is the newest. What the caller does not see,
 // and what has no value, is the same NotFound.
 func (c *Core) Secret(ctx context.Context, caller Caller, id ident.ID, version int) (Value, error) {
-	v, err := c.secret(ctx, caller, id, version)
+	return c.SecretUnless(ctx, caller, id, version, nil)
+}
+
+// SecretUnless is Secret, but for a caller that has the value already, as held tells by
+// the tags of what would be read. It is decided as every read. But as no secret leaves,
+// only a refusal is audited.
+func (c *Core) SecretUnless(ctx context.Context, caller Caller, id ident.ID, version int, held func(tags ...string) bool) (Value, error) {
+	v, err := c.secret(ctx, caller, id, version, held)
+	if err == nil && v.Held {
+		return v, nil
+	}
 	return answer(c, v, err, c.by(caller).Fetch(id, version, err))
 }
 
-func (c *Core) secret(ctx context.Context, caller Caller, id ident.ID, version int) (Value, error) {
+func (c *Core) secret(ctx context.Context, caller Caller, id ident.ID, version int, held func(tags ...string) bool) (Value, error) {
 	c.mu.RLock()
 	v, key, err := c.readable(caller, id, version)
 	c.mu.RUnlock()
 	if err != nil {
 		return Value{}, err
 	}
-	v.Value, err = c.open(ctx, id, key)
+	sealed, err := c.sealed(ctx, id, key)
+	if err != nil {
+		return Value{}, err
+	}
+	if v.Tag = key.tag(sealed); held != nil && held(v.Tag) {
+		v.Held = true
+		return v, nil
+	}
+	v.Value, err = c.ring.Open(sealed, aadSecret(id, key.version))
 	return v, err
 }
 
@@ -72,24 +102,55 @@ func (c *Core) readable(caller Caller, id ident.ID, version int) (Value, valueKe
 	if a := x.Annotation("conjur/mime_type"); a != nil {
 		mime = a.Value
 	}
-	return Value{MimeType: mime, Version: version}, valueKey{x.Serial, version}, nil
+	return Value{MimeType: mime, Version: version, Rotation: c.rotating(x)}, valueKey{x.Serial, version}, nil
+}
+
+// rotating is what readers are told of a variable's rotation. The caller holds the graph.
+func (c *Core) rotating(x *rbac.Resource) *Rotating {
+	if c.targets == nil || !rotates(x) {
+		return nil
+	}
+	w, settings := c.rotationOf(x)
+	told := &Rotating{LastSuccess: w.LastSuccess, Now: rotation.Open(&w)}
+	if !told.Now {
+		w.Holder, w.RetireAt = "", time.Time{} // what is done about the old value is not news to readers
+		version, expires := newest(x)
+		told.Next = rotation.Due(&w, &settings, version, expires, c.now())
+	}
+	return told
 }
 
 // Secrets reads the newest values of several variables, in the order asked, as they
-// are at one moment: all of them or none. TooLarge if they are too many bytes together.
-func (c *Core) Secrets(ctx context.Context, caller Caller, ids []ident.ID) ([]Value, error) {
+// are at one moment: all of them or none. If the caller holds all of them already, as
+// held tells by their tags, none has its Value. TooLarge if they are too many bytes
+// together.
+func (c *Core) Secrets(ctx context.Context, caller Caller, ids []ident.ID, held func(tags ...string) bool) ([]Value, error) {
 	values, keys, refused, err := c.allReadable(caller, ids)
 	if err != nil {
 		return nil, c.decided(err, c.by(caller).Fetch(refused, 0, err))
 	}
-	records := make([]*audit.Record, len(ids))
+	sealed, tags := make([][]byte, len(ids)), make([]string, len(ids))
 	total := 0
 	for i, id := range ids {
-		if values[i].Value, err = c.open(ctx, id, keys[i]); err == nil {
-			total += values[i].Value.Len()
+		if sealed[i], err = c.sealed(ctx, id, keys[i]); err == nil {
+			total += len(sealed[i])
 			err = together(total)
 		}
 		if err != nil {
+			return nil, c.decided(err, c.by(caller).Fetch(id, 0, err))
+		}
+		tags[i] = keys[i].tag(sealed[i])
+		values[i].Tag = tags[i]
+	}
+	if held != nil && held(tags...) {
+		for i := range values {
+			values[i].Held = true
+		}
+		return values, nil
+	}
+	records := make([]*audit.Record, len(ids))
+	for i, id := range ids {
+		if values[i].Value, err = c.ring.Open(sealed[i], aadSecret(id, keys[i].version)); err != nil {
 			return nil, c.decided(err, c.by(caller).Fetch(id, 0, err))
 		}
 		records[i] = c.by(caller).Fetch(id, 0, nil)

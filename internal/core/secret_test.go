@@ -171,7 +171,7 @@ func TestABatchIsOfOneMoment(t *testing.T) {
 			w.set(admin, id, "new")
 		}
 	}
-	values, err := w.Secrets(ctx, admin, []ident.ID{"acme:variable:user", "acme:variable:password"})
+	values, err := w.Secrets(ctx, admin, []ident.ID{"acme:variable:user", "acme:variable:password"}, nil)
 	must(t, err)
 	if a, b := values[0].Value.RevealString(), values[1].Value.RevealString(); a != "old" || b != "old" {
 		t.Errorf("got %s and %s", a, b)
@@ -204,7 +204,7 @@ func TestABatchIsAllOrNothing(t *testing.T) {
 				ids = append(ids, ident.New("acme", "variable", "app/"+name))
 			}
 			w.audit.take()
-			values, err := w.Secrets(ctx, web, ids)
+			values, err := w.Secrets(ctx, web, ids, nil)
 			if status(err) != c.want || err != nil && (!strings.Contains(err.Error(), c.about) || len(values) > 0) {
 				t.Fatalf("got %v", err)
 			}
@@ -230,10 +230,10 @@ func TestABatchIsBounded(t *testing.T) {
 		ids = append(ids, ident.New("acme", "variable", name))
 		must(t, w.SetSecret(ctx, w.admin(), ids[len(ids)-1], secret.New(bytes.Repeat([]byte("x"), 17<<20))))
 	}
-	if values, err := w.Secrets(ctx, w.admin(), ids[:3]); err != nil || len(values) != 3 {
+	if values, err := w.Secrets(ctx, w.admin(), ids[:3], nil); err != nil || len(values) != 3 {
 		t.Fatalf("three: %v", err)
 	}
-	if values, err := w.Secrets(ctx, w.admin(), ids); !fault.Is(err, fault.TooLarge) || len(values) > 0 {
+	if values, err := w.Secrets(ctx, w.admin(), ids, nil); !fault.Is(err, fault.TooLarge) || len(values) > 0 {
 		t.Errorf("four: %d values, %v", len(values), err)
 	}
 }

@@ -2,6 +2,9 @@ package core
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
 	"strconv"
 
 	"github.com/maypok86/otter/v2"
@@ -44,14 +47,32 @@ func aadSecret(id ident.ID, version int) string {
 	return "secret\x00" + string(id) + "\x00" + strconv.Itoa(version)
 }
 
-// open reads and opens one version of a value. NotFound, as a read of it would say,
-// if it has gone meanwhile.
+// tag names one version of one value among all that there ever were. It is made of
+// the ends of the sealed value, where its random nonce and its authentication tag are,
+// so it tells nothing of the value, and a later variable of the same id never has it.
+func (key valueKey) tag(sealed []byte) string {
+	ends := slices.Concat(sealed[:min(len(sealed), 32)], sealed[max(0, len(sealed)-16):])
+	sum := sha256.Sum256(ends)
+	return strconv.Itoa(key.version) + "-" + hex.EncodeToString(sum[:12])
+}
+
+// open reads and opens one version of a value, as sealed says.
 func (c *Core) open(ctx context.Context, id ident.ID, key valueKey) (secret.Bytes, error) {
+	sealed, err := c.sealed(ctx, id, key)
+	if err != nil {
+		return secret.Bytes{}, err
+	}
+	return c.ring.Open(sealed, aadSecret(id, key.version))
+}
+
+// sealed reads one version of a value as the store has it. NotFound, as a read of it
+// would say, if it has gone meanwhile.
+func (c *Core) sealed(ctx context.Context, id ident.ID, key valueKey) ([]byte, error) {
 	sealed, ok := c.values.cache.GetIfPresent(key)
 	if !ok {
 		var err error
 		if sealed, err = c.store.Secret(ctx, id, key.version); err != nil {
-			return secret.Bytes{}, c.gone(err, emptyVariable(id), "secret "+string(id))
+			return nil, c.gone(err, emptyVariable(id), "secret "+string(id))
 		}
 		// What the store has now may be a value of a later variable of this id, which
 		// was not what the caller was allowed to read.
@@ -60,9 +81,9 @@ func (c *Core) open(ctx context.Context, id ident.ID, key valueKey) (secret.Byte
 		same := x != nil && x.Serial == key.serial
 		c.mu.RUnlock()
 		if !same {
-			return secret.Bytes{}, emptyVariable(id)
+			return nil, emptyVariable(id)
 		}
 		c.values.cache.Set(key, sealed)
 	}
-	return c.ring.Open(sealed, aadSecret(id, key.version))
+	return sealed, nil
 }

@@ -33,7 +33,7 @@ var unseen = []struct{ answers, reason string }{
 		"another load takes more than ten seconds; the table of failures has its shape"},
 	{`(GET /authn/.*/login|PUT /.*/api_key|PUT /.*/password|POST /secrets/{account}/{kind}.*|PATCH /{authenticator}/.*|(POST|DELETE) /host_factor.*) 409`,
 		"rows change faster than requests can follow; the table of failures has its shape"},
-	{`GET /(api_keys/.*|authn/.*/(login|status)|public_keys/.*|roles/.*|rotations/.*|whoami) 403`, tokenForOthers},
+	{`GET /(api_keys/.*|events/.*|authn/.*/(login|status)|public_keys/.*|roles/.*|rotations/.*|whoami) 403`, tokenForOthers},
 	{`.* /(branches|groups)/.* 403`, tokenForOthers},
 	{`GET /authenticators/.* 403`, tokenForOthers},
 	{`.* /secrets/(.*/)?(static|values).* 403`, tokenForOthers},
@@ -105,6 +105,9 @@ type keeper struct {
 	status int
 	body   bytes.Buffer
 }
+
+// Unwrap lets streams flush.
+func (k *keeper) Unwrap() http.ResponseWriter { return k.ResponseWriter }
 
 func (k *keeper) WriteHeader(status int) {
 	k.status = status
@@ -260,6 +263,7 @@ func TestNotModified(t *testing.T) {
 	s := newTestServer(t, may("read"))
 	keys := s.load("- !group ops\n- !user alice\n- !variable db\n- !variable { id: rotated, annotations: { rotation/rotator: memory/password } }")
 	s.call("POST", "/policies/acme/policy/root").as(s.admin).data("- !policy app").send().status(201)
+	s.set("db", "value")
 	targets := map[string]string{
 		"/:authenticator/:account/api_key":                       "/authn/acme/api_key",
 		"/api_keys/:account":                                     "/api_keys/acme",
@@ -269,6 +273,8 @@ func TestNotModified(t *testing.T) {
 		"/resources/:account/:resource_kind/*id":                 "/resources/acme/variable/db",
 		"/resources/:account/:resource_kind/*id?permitted_roles": "/resources/acme/variable/db?permitted_roles&privilege=read",
 		"/roles/:account/:role_kind/*id":                         "/roles/acme/group/ops",
+		"/secrets/:account/variable/*id":                         "/secrets/acme/variable/db",
+		"/secrets":                                               "/secrets?variable_ids=acme:variable:db",
 		"/secrets/:account/static/*id":                           "/secrets/acme/static/db",
 		"/secrets/:account/static/*id/permissions":               "/secrets/acme/static/db/permissions",
 		"/secrets/static/*id":                                    "/secrets/static/db",

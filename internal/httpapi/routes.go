@@ -89,6 +89,8 @@ var routes = []route{
 	{"GET", "/secrets/static/*id/permissions", token, noBody, v2Stable((*api).staticSecretPermissions)},
 	{"GET", "/secrets/static/*id", token, noBody, v2Stable((*api).showStaticSecret)},
 
+	{"GET", "/events/:account", token, noBody, (*api).events},
+
 	{"GET", "/rotations/:account", token, noBody, (*api).listRotations},
 	{"GET", "/rotations/:account/variable/*id?history", token, noBody, (*api).rotationHistory},
 	{"GET", "/rotations/:account/variable/*id", token, noBody, (*api).showRotation},

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"rekey/internal/core"
@@ -15,24 +16,50 @@ import (
 	"rekey/internal/secret"
 )
 
+// readSecret answers with a value, or with 304 where the client has it already. With
+// ?wait it answers 304 only when nothing has changed for that long.
 func (a *api) readSecret(e *exchange) error {
 	variable := ident.New(e.path[account], "variable", e.path[id])
 	version, err := e.query.version()
 	if err != nil {
 		return err
 	}
-	found, err := a.core.Secret(e.r.Context(), e.caller, variable, version)
+	var found core.Value
+	err = a.whenChanged(e, []ident.ID{variable}, func() (held bool, err error) {
+		found, err = a.core.SecretUnless(e.r.Context(), e.caller, variable, version, e.held(valueTag))
+		return found.Held, err
+	})
 	if err != nil {
 		return err
+	}
+	h := e.w.Header()
+	h["ETag"] = []string{valueTag(found.Tag)}
+	h["Rekey-Secret-Version"] = []string{strconv.Itoa(found.Version)}
+	if found.Rotation != nil {
+		announce(h, found.Rotation)
+	}
+	if found.Held {
+		return e.unchanged()
 	}
 	contentType := typeBytes
 	if found.MimeType != "" && found.MimeType != typeBytes[0] {
 		contentType = []string{found.MimeType}
 	}
-	h := e.w.Header()
 	h["Content-Disposition"] = attachment
 	h["Content-Transfer-Encoding"] = binaryTransfer
 	return e.confide(http.StatusOK, contentType, found.Value.Reveal())
+}
+
+// announce tells a reader how far it can rely on a value that rotates.
+func announce(h http.Header, r *core.Rotating) {
+	set := func(name string, t time.Time) {
+		if !t.IsZero() {
+			h[name] = []string{t.UTC().Format(timeLayout)}
+		}
+	}
+	set("Rekey-Rotated-At", r.LastSuccess)
+	set("Rekey-Next-Rotation", r.Next)
+	h["Rekey-Rotating"] = []string{strconv.FormatBool(r.Now)}
 }
 
 // version reads the version that is asked for, 0 for the newest. Numbers that no
@@ -82,18 +109,32 @@ func (a *api) readSecrets(e *exchange) error {
 	if err != nil {
 		return err
 	}
-	values, err := a.core.Secrets(e.r.Context(), e.caller, ids)
-	if err != nil {
-		return err
-	}
 	encode, encoded := appendPlain, strings.EqualFold(header(e.r, "Accept-Encoding"), "base64")
 	if encoded {
 		encode = appendMIME
+	}
+	tag := func(tags ...string) string { return batchTag(ids, tags, encoded) }
+	var values []core.Value
+	err = a.whenChanged(e, ids, func() (held bool, err error) {
+		values, err = a.core.Secrets(e.r.Context(), e.caller, ids, e.held(tag))
+		return len(values) > 0 && values[0].Held, err
+	})
+	if err != nil {
+		return err
+	}
+	tags := make([]string, len(values))
+	for i := range values {
+		tags[i] = values[i].Tag
+	}
+	if values[0].Held {
+		e.w.Header()["ETag"] = []string{tag(tags...)}
+		return e.unchanged()
 	}
 	body, err := appendValues(ids, values, encode)
 	if err != nil {
 		return err
 	}
+	e.w.Header()["ETag"] = []string{tag(tags...)}
 	if encoded {
 		e.w.Header()["Content-Encoding"] = base64Encoding
 	}

@@ -42,7 +42,7 @@ func TestSecretRead(t *testing.T) {
 
 	s.run("newest value, byte for byte", func(s *testServer) {
 		read(s, alice, "db").is(200, binary).has("Content-Type", "application/octet-stream").
-			has("Content-Disposition", "attachment").has("Content-Transfer-Encoding", "binary").confided()
+			has("Content-Disposition", "attachment").has("Content-Transfer-Encoding", "binary").has("Cache-Control", "no-store")
 	})
 	s.run("type of the annotation, to the letter", func(s *testServer) {
 		read(s, alice, "text").is(200, "t").has("Content-Type", "text/plain")
@@ -81,8 +81,26 @@ func TestSecretRead(t *testing.T) {
 	s.run("without a token is 401", func(s *testServer) {
 		s.call("GET", "/secrets/acme/variable/db").is(401, "Authorization missing")
 	})
-	s.run("never 304", func(s *testServer) {
-		read(s, alice, "db").with("If-None-Match", "*").is(200, binary)
+	s.run("what the client holds is not sent again", func(s *testServer) {
+		held := read(s, alice, "db").send().status(200).has("Rekey-Secret-Version", "2").has("Rekey-Rotating", "")
+		tag := held.Header.Get("ETag")
+		read(s, s.admin, "db").with("If-None-Match", `"other", W/`+tag).is(304, "").has("ETag", tag).
+			has("Rekey-Secret-Version", "2").has("Cache-Control", "no-store").has("Content-Type", "")
+		read(s, alice, "db?version=1").with("If-None-Match", tag).is(200, "one").has("Rekey-Secret-Version", "1")
+		read(s, alice, "empty").with("If-None-Match", "*").is(404, emptyVariable("empty"))
+		read(s, bob, "db").with("If-None-Match", tag).is(403, "")
+	})
+	s.run("a tag tells nothing of the value, and never comes back", func(s *testServer) {
+		var tags []string
+		for range 2 {
+			s.load("- !variable again")
+			s.set("again", "the same")
+			tags = append(tags, read(s, s.admin, "again").is(200, "the same").Header.Get("ETag"))
+			s.call("PATCH", "/policies/acme/policy/root").as(s.admin).data("- !delete { record: !variable again }").send().status(201)
+		}
+		if tags[0] == tags[1] || !strings.HasPrefix(tags[0], `"1-`) {
+			s.Error(tags)
+		}
 	})
 	s.run("revoked at once", func(s *testServer) {
 		s.call("PATCH", "/policies/acme/policy/root").as(s.admin).
@@ -173,7 +191,7 @@ func TestBatchRead(t *testing.T) {
 			"/secrets?variable_ids=acme%3Avariable%3Adb%2Cacme%3Avariable%3Atext",
 		} {
 			var got map[string]string
-			s.call("GET", target).as(alice).send().status(200).has("Content-Type", "application/json; charset=utf-8").confided().decode(&got)
+			s.call("GET", target).as(alice).send().status(200).has("Content-Type", "application/json; charset=utf-8").has("Cache-Control", "no-store").decode(&got)
 			if len(got) != 2 || got[db] != "<v1>" || got[text] != strings.Repeat("long ", 20) {
 				s.Errorf("%s: %v", target, got)
 			}
@@ -181,7 +199,7 @@ func TestBatchRead(t *testing.T) {
 	})
 	s.run("base64", func(s *testServer) {
 		r := batch(s, alice, db+","+text).with("Accept-Encoding", "Base64").send().status(200).
-			has("Content-Encoding", "base64").has("Content-Type", "application/json; charset=utf-8").confided()
+			has("Content-Encoding", "base64").has("Content-Type", "application/json; charset=utf-8").has("Cache-Control", "no-store")
 		var got map[string]string
 		r.decode(&got)
 		if got[db] != "PHYxPg==\n" {

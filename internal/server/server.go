@@ -43,6 +43,7 @@ type Server struct {
 	Handler    http.Handler          // of the public address
 	Admin      http.Handler          // of the socket in the data directory
 	Rotate     func(context.Context) // runs beside the requests until its context ends; may be nil
+	Drain      func()                // when Serve is to stop: ends requests that wait for something to happen; may be nil
 	Reopen     func() error          // on Reload: opens log files again; may be nil
 	DrainLimit time.Duration         // for requests under way when Serve is to stop; 30 s if zero
 	Log        *slog.Logger
@@ -177,6 +178,9 @@ func (s *Server) drain(ctx context.Context, servers ...*http.Server) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	s.Log.Info("stopping: no new requests, those under way may finish", "limit", limit)
+	if s.Drain != nil {
+		s.Drain()
+	}
 	var group errgroup.Group
 	for _, server := range servers {
 		group.Go(func() error {

@@ -167,6 +167,22 @@ func TestARequestThatNeverEndsIsCutOff(t *testing.T) {
 	}
 }
 
+// Given a request that waits for something to happen, when the server is to stop, then
+// it does not wait for that.
+func TestStoppingEndsRequestsThatWait(t *testing.T) {
+	began, drained := make(chan struct{}), make(chan struct{})
+	r := newServer(t, func(s *server.Server) {
+		s.Handler = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { close(began); <-drained })
+		s.Drain = func() { close(drained) }
+	}).start(t)
+	go get(http.DefaultClient, r.URL()) // its answer does not matter
+	<-began
+	r.stop()
+	if err := <-r.done; err != nil {
+		t.Errorf("Serve: %v", err)
+	}
+}
+
 func TestListenRefuses(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

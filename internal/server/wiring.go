@@ -89,6 +89,7 @@ func (b *Backend) Server() *Server {
 		}),
 		Admin:  admin.Handler(b.Core),
 		Rotate: b.rotate(),
+		Drain:  b.Core.EndListening,
 		Reopen: b.audit.Reopen,
 		Log:    b.log,
 	}
