@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -130,7 +131,7 @@ type rig struct {
 func (s Suite) rig(t *testing.T, mode Mode, change ...func(*Ask)) *rig {
 	t.Helper()
 	n := serial.Add(1)
-	ask := Ask{Mode: mode, Users: []string{fmt.Sprintf("rk%d", n)}, Password: fmt.Sprintf("first%dPassword", n)}
+	ask := Ask{Mode: mode, Users: []string{fmt.Sprintf("rk%d_%d", os.Getpid(), n)}, Password: fmt.Sprintf("first%dPassword", n)}
 	if mode == Alternating {
 		ask.Users = append(ask.Users, ask.Users[0]+"b")
 	}

@@ -1,0 +1,260 @@
+package ssh_test
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"rekey/internal/rotation/target"
+	"rekey/internal/rotation/target/ssh"
+	"rekey/internal/rotation/target/targettest"
+	"rekey/internal/secret"
+)
+
+const prefix = "rotation/ssh/password/"
+
+// values are those of the variables beside the password of a user.
+func (s *server) values(user string) map[string]string {
+	return map[string]string{"url": s.url(), "username": user, "host-key": s.keys["ed25519"]}
+}
+
+func withAdmin(a targettest.Account, kind, user, proof string) targettest.Account {
+	if a.Annotations == nil {
+		a.Annotations = map[string]string{}
+	}
+	a.Annotations[kind+"admin-username"], a.Annotations[kind+"admin-password"] = "admin-username", "admin-password"
+	a.Values["admin-username"], a.Values["admin-password"] = user, proof
+	return a
+}
+
+func TestPasswordsKeepThePromisesOfATarget(t *testing.T) {
+	admin, weak := fmt.Sprintf("%s-admin", short()), fmt.Sprintf("%s-weak", short())
+	host.add(t, account{user: admin, password: "admin-Password-1", sudo: []string{"ALL=(root) /usr/sbin/chpasswd -e"}})
+	host.add(t, account{user: weak, password: "admin-Password-1"})
+	fails := targettest.Fails
+	set := func(name, value string) func(targettest.Account) {
+		return func(a targettest.Account) { a.Values[name] = value }
+	}
+	targettest.Suite{
+		Kind:  ssh.Password(),
+		Modes: []targettest.Mode{targettest.Self, targettest.Admin, targettest.Alternating},
+		Account: func(t *testing.T, ask targettest.Ask) targettest.Account {
+			for _, user := range ask.Users {
+				host.add(t, account{user: user, password: ask.Password})
+			}
+			a := targettest.Account{Values: host.values(ask.Users[0])}
+			if ask.Mode == targettest.Self {
+				return a
+			}
+			if a = withAdmin(a, prefix, admin, "admin-Password-1"); ask.Weak {
+				a.Values["admin-username"] = weak
+			}
+			if ask.Mode == targettest.Alternating {
+				a.Annotations[prefix+"users"] = strings.Join(ask.Users, ",")
+			}
+			return a
+		},
+		Login:     host.login,
+		Users:     []string{"a$(id)", `a'b"c`, "Größe", "a b;*", `a\b&|`, "`id`", "a@b%"},
+		Passwords: []string{`it's "so" 1 \ $1 ; --`, " 1 space at both ends ", "Größe-Ключ-鍵-1", "p@ss:w/ord?1#[%41]", strings.Repeat("long1", 100)},
+		BadValue:  func(string) string { return "with\ta-Tabulator1" },
+		Elsewhere: map[string]targettest.Elsewhere{
+			"another host's key":           fails(set("host-key", pam.keys["ed25519"]), target.Refused, "not trusted"),
+			"a host key of another kind":   fails(set("host-key", "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBEmKSENjQEezOmxkZMy7opKgwFB9nkt5YRrYMjNuG5N87uRgg6CLrbo5wAdT/y6v0mKV0U2w0WZ2YB/++Tpockg="), target.Refused, "host-key"),
+			"the key of another name":      fails(set("host-key", "elsewhere "+host.keys["ed25519"]), target.Refused, "host-key"),
+			"a host key that is none":      fails(set("host-key", "trust me"), target.Refused, "host-key"),
+			"an authority for host keys":   fails(set("host-key", "@cert-authority * "+host.keys["ed25519"]), target.Refused, "cert-authority"),
+			"a host that takes none of it": fails(set("url", "ldap://localhost"), target.Refused, "url"),
+			"a URL with a password":        fails(set("url", "ssh://a:b@localhost"), target.Refused, "url"),
+			"a name that is two":           fails(set("username", "a:b"), target.Refused, "account"),
+			"a name that is an option":     fails(set("username", "-a"), target.Refused, "account"),
+		},
+	}.Run(t)
+}
+
+// short is a name for an account of this run's.
+func short() string { return strings.ToLower("rk" + rand.Text()[:8]) }
+
+// bind makes a target of an account.
+func bind(t *testing.T, kind target.Kind, a targettest.Account) target.Target {
+	t.Helper()
+	values := map[string]secret.Bytes{}
+	for name, v := range a.Values {
+		values[name] = secret.FromString(v)
+	}
+	var d net.Dialer
+	made, err := kind.Bind(target.Binding{Annotations: a.Annotations, Values: values, Dial: d.DialContext, Rand: rand.Reader})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made
+}
+
+func within(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func credential(value string) target.Credential {
+	return target.Credential{target.Main: secret.FromString(value)}
+}
+
+const (
+	first  = "first-Password-1"
+	second = "other-Kennwort-2"
+)
+
+func TestAPasswordIsChangedOnHostsOfManyKinds(t *testing.T) {
+	root := func(t *testing.T, a targettest.Account) targettest.Account {
+		return withAdmin(a, prefix, "root", private(t, "root"))
+	}
+	for name, test := range map[string]struct {
+		server  *server
+		account account
+		before  func(t *testing.T, user string)
+		admin   func(*testing.T, targettest.Account) targettest.Account
+	}{
+		"by the user, where PAM asks":     {server: pam},
+		"by the user, of an old password": {server: host, before: func(t *testing.T, user string) { do(t, "", "chage", "-d", "2020-01-01", "-M", "30", user) }},
+		"by root, with a key":             {server: host, admin: root},
+		"by root, where PAM asks":         {server: pam, admin: root},
+		"by root, of who has no shell":    {server: host, account: account{shell: "/usr/sbin/nologin"}, admin: root},
+		"by root, of who was locked": {server: host, admin: root, before: func(t *testing.T, user string) {
+			do(t, "", "usermod", "-L", user)
+		}},
+		"by sudo that asks nothing": {server: host, admin: func(t *testing.T, a targettest.Account) targettest.Account {
+			user := short()
+			host.add(t, account{user: user, password: "admin-Password-1", sudo: []string{"ALL=(root) NOPASSWD: /usr/sbin/chpasswd -e"}})
+			return withAdmin(a, prefix, user, "admin-Password-1")
+		}},
+		"by sudo, with a key": {server: host, admin: func(t *testing.T, a targettest.Account) targettest.Account {
+			user := short()
+			host.add(t, account{user: user, password: "admin-Password-1", sudo: []string{"ALL=(root) NOPASSWD: /usr/sbin/chpasswd -e"}})
+			host.authorize(t, user, public(user))
+			return withAdmin(a, prefix, user, private(t, user))
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			test.account.user, test.account.password = short(), first
+			test.server.add(t, test.account)
+			if test.before != nil {
+				test.before(t, test.account.user)
+			}
+			a := targettest.Account{Values: test.server.values(test.account.user)}
+			if test.admin != nil {
+				a = test.admin(t, a)
+			}
+			made := bind(t, ssh.Password(), a)
+			if _, err := made.Apply(within(t), credential(first), credential(second)); err != nil {
+				t.Fatal(err)
+			}
+			if err := made.Probe(within(t), credential(second)); err != nil {
+				t.Error(err)
+			}
+			if err := made.Probe(within(t), credential(first)); target.ClassOf(err) != target.AuthFailed {
+				t.Errorf("the old password: %v", err)
+			}
+			if test.account.shell == "" && !test.server.login(t, test.account.user, second) {
+				t.Error("another client does not get in")
+			}
+		})
+	}
+}
+
+func TestWhatAHostRefusesTheUserIsTold(t *testing.T) {
+	for name, test := range map[string]struct {
+		next, words string
+		bad         bool
+		shell       string
+		before      func(t *testing.T, user string)
+	}{
+		"too short":     {next: "aB1", words: "rule", bad: true},
+		"the same":      {next: first, words: "rule", bad: true},
+		"too soon":      {next: second, words: "minimum age", before: func(t *testing.T, user string) { do(t, "", "chage", "-m", "10", user) }},
+		"no shell":      {next: second, words: "no shell", shell: "/usr/sbin/nologin"},
+		"another talk":  {next: second, words: "not understood", shell: "echo 'Your token:'; printf 'Token: '; read t"},
+		"endless words": {next: second, words: "too much", shell: "while :; do echo y; done"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			user := short()
+			if strings.Contains(test.shell, " ") {
+				test.shell = script(t, test.shell)
+			}
+			host.add(t, account{user: user, password: first, shell: test.shell})
+			if test.before != nil {
+				test.before(t, user)
+			}
+			made := bind(t, ssh.Password(), targettest.Account{Values: host.values(user)})
+			_, err := made.Apply(within(t), credential(first), credential(test.next))
+			var e *target.Error
+			if test.next == first && err == nil {
+				return // it is the one that works
+			}
+			if !errors.As(err, &e) || e.Class != target.Refused || e.BadValue != test.bad || !strings.Contains(e.Message, test.words) {
+				t.Errorf("%v, want a refusal with %q", err, test.words)
+			}
+			if err := made.Probe(within(t), credential(first)); err != nil {
+				t.Errorf("the present password: %v", err)
+			}
+		})
+	}
+}
+
+func TestThePasswordIsOnNoCommandLine(t *testing.T) {
+	user, spied := short(), make(chan string)
+	host.add(t, account{user: user, password: first})
+	stop := make(chan struct{})
+	go func() { spied <- spy(stop, first, second, "$6$") }()
+	for _, made := range []target.Target{
+		bind(t, ssh.Password(), targettest.Account{Values: host.values(user)}),
+		bind(t, ssh.Password(), withAdmin(targettest.Account{Values: host.values(user)}, prefix, "root", private(t, "root"))),
+	} {
+		for _, change := range [][2]string{{first, second}, {second, first}} {
+			if _, err := made.Apply(within(t), credential(change[0]), credential(change[1])); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	close(stop)
+	if found := <-spied; found != "" {
+		t.Errorf("a command line holds it: %q", found)
+	}
+}
+
+func TestThePinnedKeyIsAskedForAmongSeveral(t *testing.T) {
+	user := short()
+	host.add(t, account{user: user, password: first})
+	for name, keys := range map[string]string{
+		"ed25519": host.keys["ed25519"],
+		"rsa":     host.keys["rsa"],
+		"both, as ssh-keyscan writes them": fmt.Sprintf("# comment\n[localhost]:%d %s\r\nelsewhere %s\n\n[localhost]:%d,other %s\n",
+			host.port, host.keys["rsa"], pam.keys["rsa"], host.port, host.keys["ed25519"]),
+		"the name without port": "localhost " + host.keys["rsa"],
+	} {
+		a := targettest.Account{Values: host.values(user)}
+		a.Values["host-key"] = keys
+		if err := bind(t, ssh.Password(), a).Probe(within(t), credential(first)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestTheIdentityNamesTheHostKey(t *testing.T) {
+	of := func(keys string) string {
+		a := targettest.Account{Values: host.values("app")}
+		a.Values["host-key"] = keys
+		return bind(t, ssh.Password(), a).Identity()
+	}
+	if of(host.keys["rsa"]) == of(pam.keys["rsa"]) || !strings.Contains(of(host.keys["rsa"]), "SHA256:") {
+		t.Error("another host key is not another identity")
+	}
+	if of(host.keys["rsa"]+"\n"+host.keys["ed25519"]) != of(host.keys["ed25519"]+" root@host\n"+host.keys["rsa"]) {
+		t.Error("the order of the host keys and their comments make another identity")
+	}
+}
