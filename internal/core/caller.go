@@ -206,5 +206,9 @@ func retry(once func() error) error {
 			return err
 		}
 	}
+	return errTooFast()
+}
+
+func errTooFast() error {
 	return fault.New(fault.Conflict, "the record changes faster than this request can follow: try again")
 }

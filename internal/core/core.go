@@ -84,8 +84,9 @@ type Core struct {
 	rand      io.Reader
 	log       *slog.Logger
 
-	mu    sync.RWMutex // guards graph
+	mu    sync.RWMutex // guards graph, line
 	graph *rbac.Graph
+	line  []*flight // changes of the structure that are on their way, in their order
 
 	structure gate  // at most one planner of roles, resources and edges
 	rows      locks // at most one writer of a secret or a credential
@@ -172,6 +173,7 @@ func (c *Core) apply(sets []*row.Set) {
 			// Answers from this graph would no longer be what is durable.
 			panic("rekey: " + err.Error())
 		}
+		c.arrived(set)
 		for _, change := range set.Changes {
 			switch change.Row.(type) {
 			case row.SigningKey, row.Account:

@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"encoding/json"
+	"slices"
 
 	"rekey/internal/audit"
 	"rekey/internal/fault"
@@ -13,37 +14,29 @@ import (
 
 // restructure makes what plan does in a transaction durable, and returns it. While
 // plan runs nobody else reads or changes the graph; more adds rows that are not part
-// of the structure, without holding it.
+// of the structure, without holding it. Both may run more than once.
 func (c *Core) restructure(ctx context.Context, plan func(*rbac.Tx) error, more ...func(*row.Set) error) ([]row.Change, error) {
-	if err := c.structure.enter(ctx); err != nil {
-		return nil, err
-	}
-	defer c.structure.leave()
-	changes, err := c.planned(plan)
+	var changes []row.Change
+	err := c.change(ctx, change{
+		plan: func(tx *rbac.Tx) error {
+			err := plan(tx)
+			changes = tx.Changes()
+			return err
+		},
+		finish: func(bool) (*row.Set, error) {
+			set := &row.Set{Changes: slices.Clone(changes)}
+			for _, add := range more {
+				if err := add(set); err != nil {
+					return nil, err
+				}
+			}
+			return set, nil
+		},
+	})
 	if err != nil {
 		return nil, err
 	}
-	set := &row.Set{Changes: changes[:len(changes):len(changes)]}
-	for _, add := range more {
-		if err := add(set); err != nil {
-			return nil, err
-		}
-	}
-	if len(set.Changes) == 0 {
-		return nil, nil
-	}
-	return changes, c.commit(ctx, set)
-}
-
-func (c *Core) planned(plan func(*rbac.Tx) error) ([]row.Change, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	tx := c.graph.Begin()
-	defer tx.Rollback()
-	if err := plan(tx); err != nil {
-		return nil, err
-	}
-	return tx.Changes(), nil
+	return changes, nil
 }
 
 // operation is a use case on a resource of the protocol's second version, for the

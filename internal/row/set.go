@@ -32,6 +32,9 @@ type Change struct {
 type Set struct {
 	Require []Condition
 	Changes []Change
+	// Chained sets were computed one on top of the other: where one of a transaction is
+	// refused, so is each chained one after it.
+	Chained bool
 }
 
 // Add appends a change.
