@@ -165,7 +165,7 @@ func TestRotationStatus(t *testing.T) {
 	})
 	s.run("lists of no known state", func(s *testServer) {
 		r := s.call("GET", "/rotations/acme?state=busy").as(s.admin).send().status(422)
-		if !strings.Contains(r.body, "There is no state 'busy'") || !strings.Contains(r.body, "quarantined, suspended, paused, due, overdue") {
+		if !strings.Contains(r.body, "There is no state 'busy'") || !strings.Contains(r.body, "quarantined, suspended, drifted, paused, due, overdue") {
 			t.Error(r.body)
 		}
 	})
