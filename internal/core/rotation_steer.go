@@ -104,8 +104,8 @@ func (c *Core) steerOnce(ctx context.Context, caller Caller, id ident.ID, event,
 		}
 		set.Add(row.Delete, row.Credential{Variable: id, Slot: row.Candidate})
 	}
+	addEvent(set, &w, row.RotationEvent{At: s.now, ID: w.ID, State: w.State, Actor: string(caller.Role), Event: event, Message: reason})
 	set.Add(saved(before), w)
-	addEvent(set, row.RotationEvent{Variable: id, Revision: w.Revision, At: s.now, ID: w.ID, State: w.State, Actor: string(caller.Role), Event: event, Message: reason})
 	return w, c.commit(ctx, set)
 }
 

@@ -139,8 +139,8 @@ func (r *RotationRun) set(ctx context.Context, next *rotation.Run, e rotation.Ev
 			}
 		}
 	}
-	set.Add(saved(before), *w)
 	r.note(set, next, f)
+	set.Add(saved(before), *w)
 	return set, remember, nil
 }
 
@@ -153,18 +153,21 @@ func saved(before row.Rotation) row.Op {
 }
 
 func (r *RotationRun) note(set *row.Set, next *rotation.Run, f rotation.Facts) {
-	if next.Outcome == "" {
+	if next.Outcome == "" || next.Outcome == rotation.Checked && r.run.Row.State == rotation.Idle {
 		return
 	}
-	event := row.RotationEvent{Variable: r.id, Revision: next.Row.Revision, At: f.Now, ID: next.Row.ID, State: next.Row.State,
+	event := row.RotationEvent{At: f.Now, ID: next.Row.ID, State: next.Row.State,
 		Actor: string(r.by()), Event: next.Outcome, Took: f.Now.Sub(r.started)}
 	if next.Failure != nil {
 		event.Class, event.Message = next.Failure.Class.String(), next.Failure.Message
 	}
-	addEvent(set, event)
+	addEvent(set, &next.Row, event)
 }
 
-func addEvent(set *row.Set, event row.RotationEvent) {
+// addEvent adds a line to the history of a rotation.
+func addEvent(set *row.Set, w *row.Rotation, event row.RotationEvent) {
+	w.Events++
+	event.Variable, event.Revision = w.Variable, w.Events
 	set.Add(row.Insert, event)
 	if event.Revision > historyKept {
 		set.Add(row.Delete, row.RotationEvent{Variable: event.Variable, Revision: event.Revision - historyKept})

@@ -46,6 +46,9 @@ func (m *machine) step(e Event) Action {
 		}
 		return m.fail(m.failure)
 	case Probed:
+		if m.checking {
+			return m.checked(e.Err)
+		}
 		return m.probed(e)
 	case Published:
 		return m.published()

@@ -50,6 +50,8 @@ func TestPaths(t *testing.T) {
 		{name: "after a restore of the target", row: open, given: "auth auth ok ok ok ok", want: "probe:candidate probe:current probe:previous apply:previous probe:candidate retire:previous -> idle"},
 		{name: "nothing works", row: open, given: "auth auth auth", want: "probe:candidate probe:current probe:previous -> uncertain"},
 		{name: "nothing works, but somebody privileged does the work", resets: true, row: open, given: "auth auth auth ok ok ok", want: "probe:candidate probe:current probe:previous apply:current probe:candidate retire:previous -> idle"},
+		{name: "it is mended before the logins are too many", resets: true, row: with(open, func(w *row.Rotation) { w.AuthFailures = 3 }), given: "auth auth ok ok ok", want: "probe:candidate probe:current apply:current probe:candidate retire:previous -> idle"},
+		{name: "it cannot be mended, and the logins are too many", resets: true, row: with(open, func(w *row.Rotation) { w.AuthFailures = 3 }), given: "auth auth refused auth", want: "probe:candidate probe:current apply:current probe:candidate -> quarantined"},
 		{name: "the privileged account is locked out", resets: true, given: "auth auth ok", want: "apply:current probe:candidate probe:current -> uncertain",
 			also: func(w row.Rotation) string { return said(w.AuthFailures != 2, "its failures are counted") }},
 		{name: "the login is refused too often", row: with(open, func(w *row.Rotation) { w.AuthFailures = 4 }), given: "auth", want: "probe:candidate -> quarantined",

@@ -5,7 +5,8 @@
 // A rotation runs idle -> planned (the candidate is sealed and durable) -> applying
 // -> verified -> retiring (the candidate is published, the old value ends at
 // RetireAt) -> idle. It waits in backoff, or in uncertain if the target may have the
-// candidate; people are asked for in quarantined and suspended.
+// candidate; people are asked for in quarantined and suspended. Between rotations a
+// login shows whether the target still accepts the value; if not, it is drifted.
 //
 // It promises: no byte goes to the target before the candidate is durable; a value is
 // published only after a login with it; a candidate that the target may have got is
@@ -35,6 +36,7 @@ const (
 	Uncertain   = "uncertain"   // the same, but the target may have the candidate
 	Quarantined = "quarantined" // failed too often, until somebody says retry, adopt or reconcile
 	Suspended   = "suspended"   // the target is not the one it was handed off for, until somebody resumes
+	Drifted     = "drifted"     // idle, and the target has refused a login with the current value
 )
 
 // Current names the published credential where a slot is asked for.
@@ -114,6 +116,7 @@ type Run struct {
 	refusal    *target.Error // with which a candidate was refused that may be there all the same
 	applyAuth  bool          // Apply itself failed to log in
 	wantsValue bool          // a new value is due, not only the end of an old one
+	checking   bool          // it is only to be seen whether the current value works
 }
 
 // Open tells whether there is a candidate that is neither published nor given up.

@@ -17,6 +17,7 @@ type Settings struct {
 	Schedule *Schedule     // nil: at any time
 	Grace    time.Duration // how long the old value stays valid, where the target can keep it
 	Keep     bool          // a value that somebody writes is not replaced at once
+	Verify   time.Duration // between logins with the current value; 0: none
 	Limits   Limits
 }
 
@@ -29,9 +30,10 @@ const (
 	timezone = "rotation/timezone"
 	initial  = "rotation/initial"
 	grace    = "rotation/grace"
+	verify   = "rotation/verify"
 )
 
-var ours = []string{Rotator, ttl, schedule, window, timezone, initial, grace}
+var ours = []string{Rotator, ttl, schedule, window, timezone, initial, grace, verify}
 
 // Manual tells that nothing but a request rotates the variable.
 func (s *Settings) Manual() bool { return s.TTL == 0 && s.Schedule == nil }
@@ -59,6 +61,12 @@ func Read(annotations map[string]string, limits Limits) (Settings, []target.Prob
 	}
 	s.TTL = duration(ttl, "Write how long a value may live: P30D is thirty days, PT12H twelve hours. Leave it out to rotate by hand or by schedule only.")
 	s.Grace = duration(grace, "Write how long the old value stays valid: PT1H is one hour. Leave it out to end it at once.")
+	switch value, ok := annotations[verify]; {
+	case !ok:
+		s.Verify = DefaultVerify
+	case value != "never":
+		s.Verify = duration(verify, "Write how often a login with the value is tried: P1D is once a day. Write 'never' to have none.")
+	}
 	length := duration(window, "Write how long the window is open: PT2H is two hours.")
 	zone := time.UTC
 	if name, ok := annotations[timezone]; ok {

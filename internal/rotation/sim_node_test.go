@@ -37,6 +37,9 @@ func (n *node) wake() time.Time {
 	}
 	w := n.found()
 	due := rotation.Due(&w, &n.settings, len(n.values), n.expires, n.clock())
+	if check := rotation.CheckDue(&w, &n.settings, len(n.values), n.clock()); due.IsZero() || !check.IsZero() && check.Before(due) {
+		due = check
+	}
 	if due.IsZero() || n.alone && n != n.nodes[0] {
 		return time.Time{}
 	}
@@ -177,6 +180,11 @@ func (n *node) commit(before row.Rotation, run *rotation.Run, e rotation.Event, 
 		n.tally.Quarantined++
 	case "rolled back":
 		n.tally.RolledBack++
+	case "drifted":
+		n.tally.Drifted++
+		if before.State == rotation.Drifted && before.Version == len(n.values) {
+			n.violated("a login that was refused is tried again")
+		}
 	}
 	if w.Candidate != (n.slots[row.Candidate] != "") {
 		n.violated("the row says that there is a candidate: %v", w.Candidate)

@@ -16,14 +16,14 @@ var (
 			"attempts", "auth_failures", "bad_values",
 			"started_at", "last_success", "retry_at", "retire_at",
 			"requested_at", "requested_by", "reconcile", "paused_at", "paused_by", "pause_reason",
-			"error_class", "error_message", "error_at", "holder", "lease_until"},
+			"error_class", "error_message", "error_at", "holder", "lease_until", "events", "checked_at"},
 		decode: func(v []driver.Value) (row.Row, error) {
 			return row.Rotation{Variable: id(v[0]), Revision: v[1].(int64), State: text(v[2]), ID: text(v[3]), Identity: text(v[4]), Version: integer(v[5]),
 				Candidate: boolean(v[6]), Sent: boolean(v[7]), Unsure: boolean(v[8]), Acked: boolean(v[9]), Previous: boolean(v[10]), Discarded: boolean(v[11]),
 				Attempts: integer(v[12]), AuthFailures: integer(v[13]), BadValues: integer(v[14]),
 				StartedAt: moment(v[15]), LastSuccess: moment(v[16]), RetryAt: moment(v[17]), RetireAt: moment(v[18]),
 				RequestedAt: moment(v[19]), RequestedBy: id(v[20]), Reconcile: boolean(v[21]), PausedAt: moment(v[22]), PausedBy: id(v[23]), PauseReason: text(v[24]),
-				ErrorClass: text(v[25]), ErrorMessage: text(v[26]), ErrorAt: moment(v[27]), Holder: text(v[28]), LeaseUntil: moment(v[29])}, nil
+				ErrorClass: text(v[25]), ErrorMessage: text(v[26]), ErrorAt: moment(v[27]), Holder: text(v[28]), LeaseUntil: moment(v[29]), Events: v[30].(int64), CheckedAt: moment(v[31])}, nil
 		}})
 	credentials = define(table{name: "credentials",
 		key: []string{"variable", "slot"}, content: "sealed",
@@ -46,7 +46,7 @@ func encodeRotation(r row.Rotation) []driver.Value {
 		int64(r.Attempts), int64(r.AuthFailures), int64(r.BadValues),
 		millis(r.StartedAt), millis(r.LastSuccess), millis(r.RetryAt), millis(r.RetireAt),
 		millis(r.RequestedAt), string(r.RequestedBy), r.Reconcile, millis(r.PausedAt), string(r.PausedBy), r.PauseReason,
-		r.ErrorClass, r.ErrorMessage, millis(r.ErrorAt), r.Holder, millis(r.LeaseUntil)}
+		r.ErrorClass, r.ErrorMessage, millis(r.ErrorAt), r.Holder, millis(r.LeaseUntil), r.Events, millis(r.CheckedAt)}
 }
 
 func encodeRotationEvent(r row.RotationEvent) []driver.Value {

@@ -136,6 +136,33 @@ func (s Suite) reconciles(t *testing.T, mode Mode) {
 	r.works("new", next)
 }
 
+// changedElsewhere: when nobody knows the password any more, an administrator sets a new
+// one, and says so beforehand; a user who does it alone changes nothing.
+func (s Suite) changedElsewhere(t *testing.T, mode Mode) {
+	r := s.rig(t, mode)
+	was := r.current
+	foreign := r.credential(r.users[0], "foreign-Password-8")
+	r.apply(foreign)
+	if r.current = was; s.Keeps {
+		r.retire(foreign, was)
+	}
+	r.fails("known", was)
+	next, made := r.next(), r.target(nil)
+	resetter, ok := made.(target.Resetter)
+	if resets := ok && resetter.Resets(); resets != (mode != Self) {
+		t.Errorf("it says that it resets: %v", resets)
+	}
+	if mode != Self {
+		r.apply(next)
+		r.works("new", next)
+		return
+	}
+	_, err := made.Apply(r.context(), was, next)
+	r.class("apply by a user with a wrong password", err, target.AuthFailed)
+	r.works("foreign", foreign)
+	r.fails("new", next)
+}
+
 func (s Suite) wrongAdmin(t *testing.T, mode Mode) {
 	r := s.rig(t, mode)
 	next := r.next()

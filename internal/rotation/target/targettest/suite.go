@@ -93,6 +93,7 @@ func (s Suite) Run(t *testing.T) {
 			t.Run("rotates", func(t *testing.T) { s.rotates(t, mode) })
 			t.Run("hostile names and passwords", func(t *testing.T) { s.hostile(t, mode) })
 			t.Run("wrong password", func(t *testing.T) { s.wrongPassword(t, mode) })
+			t.Run("changed behind our back", func(t *testing.T) { s.changedElsewhere(t, mode) })
 			if s.BadValue != nil {
 				t.Run("refused value", func(t *testing.T) { s.refusedValue(t, mode) })
 			}
