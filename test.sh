@@ -34,6 +34,11 @@ need mariadbd mariadb-server
 need redis-server redis-server
 need slapd slapd
 need ldapwhoami ldap-utils
+need sshd openssh-server
+need ssh openssh-client
+need busybox busybox # a host with few commands
+need sudo sudo       # an administrator of a host who is not root
+need perl perl-base  # knows how the system hashes passwords
 case " $* " in
   *" -race "*) need gcc build-essential && export CGO_ENABLED=1 ;;
 esac

@@ -18,12 +18,13 @@ import (
 	"rekey/internal/rotation/target/mysql"
 	"rekey/internal/rotation/target/postgresql"
 	"rekey/internal/rotation/target/redis"
+	"rekey/internal/rotation/target/ssh"
 )
 
 // targets are the kinds that the pages speak of, without a network.
 func targets() *core.Targets {
 	kinds := map[string]target.Kind{}
-	for _, kind := range []target.Kind{postgresql.Kind(), mysql.Kind(), redis.Kind(), ldap.Kind()} {
+	for _, kind := range []target.Kind{postgresql.Kind(), mysql.Kind(), redis.Kind(), ldap.Kind(), ssh.Password(), ssh.Key()} {
 		kinds[kind.Name()] = kind
 	}
 	nowhere := func(context.Context, string, string) (net.Conn, error) {

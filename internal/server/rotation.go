@@ -14,12 +14,13 @@ import (
 	"rekey/internal/rotation/target/mysql"
 	"rekey/internal/rotation/target/postgresql"
 	"rekey/internal/rotation/target/redis"
+	"rekey/internal/rotation/target/ssh"
 )
 
 // rotationTargets are the kinds of targets that this program knows.
 func rotationTargets(cfg *config.Config) *core.Targets {
 	kinds := map[string]target.Kind{}
-	for _, kind := range []target.Kind{postgresql.Kind(), mysql.Kind(), redis.Kind(), ldap.Kind()} {
+	for _, kind := range []target.Kind{postgresql.Kind(), mysql.Kind(), redis.Kind(), ldap.Kind(), ssh.Password(), ssh.Key()} {
 		kinds[kind.Name()] = kind
 	}
 	host, err := os.Hostname()

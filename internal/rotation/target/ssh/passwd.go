@@ -75,7 +75,7 @@ func (s session) passwd(ctx context.Context, c password.Change) error {
 			return s.broken(ctx, d, err)
 		}
 	}
-	status, err := s.ended(ctx, session.Wait())
+	status, err := ended(session.Wait())
 	if err != nil {
 		return s.broken(ctx, d, err)
 	}

@@ -301,7 +301,7 @@ func (s *server) authorize(t *testing.T, user string, lines ...string) {
 	if err := os.WriteFile(dir+"/authorized_keys", []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	do(t, "", "chown", "-R", "--", user, dir)
+	do(t, "", "chown", "-R", "--", user+":", dir)
 }
 
 // script writes a program that any account can run.
@@ -343,4 +343,10 @@ func spy(stop chan struct{}, words ...string) string {
 			}
 		}
 	}
+}
+
+// ids are the owner and the group of a file.
+func ids(info os.FileInfo) [2]uint32 {
+	s := info.Sys().(*syscall.Stat_t)
+	return [2]uint32{s.Uid, s.Gid}
 }

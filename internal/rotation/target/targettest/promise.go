@@ -229,26 +229,18 @@ func (s Suite) annotations(t *testing.T) {
 			t.Errorf("%s: %v", mode, problems)
 		}
 	}
-	for _, test := range []struct {
-		name        string
-		annotations map[string]string
-		at          string
-	}{
-		{"an unknown one", map[string]string{"lenght": "20"}, "lenght"},
-		{"a length that is none", map[string]string{"length": "long"}, "length"},
-		{"a length too short", map[string]string{"length": "3"}, "length"},
-		{"an unknown charset", map[string]string{"charset": "runes"}, "charset"},
-		{"half an administrator", map[string]string{"admin-username": "admin/username"}, "admin-username"},
-		{"one user who takes turns", map[string]string{"users": "a", "admin-username": "u", "admin-password": "p"}, "users"},
-		{"turns without administrator", map[string]string{"users": "a,b"}, "users"},
-	} {
+	cases := s.Misspelt
+	if cases == nil {
+		cases = ofPasswords
+	}
+	for _, test := range cases {
 		full := map[string]string{"rotation/rotator": s.Kind.Name(), "rotation/ttl": "P1D", "description": "any"}
-		for name, v := range test.annotations {
+		for name, v := range test.Annotations {
 			full[prefix+name] = v
 		}
 		problems := s.Kind.Check(full)
-		if len(problems) != 1 || problems[0].Annotation != prefix+test.at || problems[0].Message == "" || problems[0].Advice == "" {
-			t.Errorf("%s: %+v, want one problem of %s", test.name, problems, prefix+test.at)
+		if len(problems) != 1 || problems[0].Annotation != prefix+test.At || problems[0].Message == "" || problems[0].Advice == "" {
+			t.Errorf("%s: %+v, want one problem of %s", test.Name, problems, prefix+test.At)
 		}
 	}
 }

@@ -45,6 +45,12 @@ type Suite struct {
 	// code with the kind.
 	Login func(t *testing.T, user, password string) bool
 
+	// Credential makes what the kind takes for a password; nil if it is the password.
+	Credential func(t *testing.T, password string) target.Credential
+
+	// Misspelt are annotations of which one is wrong; nil for those of passwords.
+	Misspelt []Misspelt
+
 	// Keeps: the old password of a user works until it is retired.
 	Keeps bool
 
@@ -79,6 +85,24 @@ type Elsewhere struct {
 	Change func(Account)
 	Class  target.Class
 	Words  string
+}
+
+// Misspelt is a set of annotations with one mistake.
+type Misspelt struct {
+	Name        string
+	Annotations map[string]string // without the prefix of the kind
+	At          string
+}
+
+// ofPasswords are those of kinds whose credential is a password of their own making.
+var ofPasswords = []Misspelt{
+	{"an unknown one", map[string]string{"lenght": "20"}, "lenght"},
+	{"a length that is none", map[string]string{"length": "long"}, "length"},
+	{"a length too short", map[string]string{"length": "3"}, "length"},
+	{"an unknown charset", map[string]string{"charset": "runes"}, "charset"},
+	{"half an administrator", map[string]string{"admin-username": "admin/username"}, "admin-username"},
+	{"one user who takes turns", map[string]string{"users": "a", "admin-username": "u", "admin-password": "p"}, "users"},
+	{"turns without administrator", map[string]string{"users": "a,b"}, "users"},
 }
 
 // Fails makes an Elsewhere.
@@ -151,8 +175,11 @@ func (s Suite) rig(t *testing.T, mode Mode, change ...func(*Ask)) *rig {
 
 // credential makes one and remembers that its password is a secret.
 func (r *rig) credential(user, password string) target.Credential {
-	r.secrets = append(r.secrets, password)
 	c := target.Credential{target.Main: secret.FromString(password)}
+	if r.suite.Credential != nil {
+		c = r.suite.Credential(r.t, password)
+	}
+	r.secrets = append(r.secrets, c[target.Main].RevealString())
 	if len(r.users) == 2 {
 		c["username"] = secret.FromString(user)
 	}
