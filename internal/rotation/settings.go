@@ -1,6 +1,7 @@
 package rotation
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -35,6 +36,14 @@ var ours = []string{Rotator, ttl, schedule, window, timezone, initial, grace}
 
 // Manual tells that nothing but a request rotates the variable.
 func (s *Settings) Manual() bool { return s.TTL == 0 && s.Schedule == nil }
+
+// Outlast lets the old value go on for as long as the new one lives, or a day if nothing
+// says how long that is, unless there is a grace already.
+func (s *Settings) Outlast() {
+	if s.Grace == 0 {
+		s.Grace = cmp.Or(s.TTL, 24*time.Hour)
+	}
+}
 
 // Read reads annotations. What it finds fault with it leaves out of the settings.
 func Read(annotations map[string]string, limits Limits) (Settings, []target.Problem) {
