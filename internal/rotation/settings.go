@@ -108,23 +108,14 @@ func Read(annotations map[string]string, limits Limits) (Settings, []target.Prob
 	return s, problems
 }
 
-// elsewhere are the rotators of Conjur that no kind here stands for yet.
-var elsewhere = []string{"aws/secret-key"}
-
 // Check finds fault with the annotations of one variable, when its policy is loaded.
 // Without a rotator they mean nothing, and nothing is wrong with them.
-//
-// A rotator that exists elsewhere and not here is no reason to refuse a policy that was
-// written for it: the variable is kept, and its status says that it does not rotate.
 func Check(annotations map[string]string, kinds map[string]target.Kind) []target.Problem {
 	name, ok := annotations[Rotator]
 	if !ok {
 		return nil
 	}
 	kind := kinds[name]
-	if kind == nil && slices.Contains(elsewhere, name) {
-		return nil
-	}
 	if kind == nil {
 		known := make([]string, 0, len(kinds))
 		for name := range kinds {
