@@ -14,6 +14,7 @@ import (
 	"rekey/internal/core"
 	"rekey/internal/rotation"
 	"rekey/internal/rotation/target"
+	"rekey/internal/rotation/target/aws"
 	"rekey/internal/rotation/target/ldap"
 	"rekey/internal/rotation/target/mysql"
 	"rekey/internal/rotation/target/postgresql"
@@ -24,7 +25,7 @@ import (
 // targets are the kinds that the pages speak of, without a network.
 func targets() *core.Targets {
 	kinds := map[string]target.Kind{}
-	for _, kind := range []target.Kind{postgresql.Kind(), mysql.Kind(), redis.Kind(), ldap.Kind(), ssh.Password(), ssh.Key()} {
+	for _, kind := range []target.Kind{postgresql.Kind(), mysql.Kind(), redis.Kind(), ldap.Kind(), ssh.Password(), ssh.Key(), aws.Kind()} {
 		kinds[kind.Name()] = kind
 	}
 	nowhere := func(context.Context, string, string) (net.Conn, error) {

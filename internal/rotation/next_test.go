@@ -167,3 +167,28 @@ func answer(word string) *target.Error {
 	err.BadValue = bad
 	return err
 }
+
+// Given a target that has to be surveyed, when that fails, then the target has heard of
+// nothing; and refused logins are counted, so that the account is not locked.
+func TestASurveyThatFails(t *testing.T) {
+	settings := rotation.Settings{Limits: rotation.DefaultLimits(), TTL: time.Hour}
+	for _, c := range []struct {
+		class         target.Class
+		failures      int
+		state         string
+		authenticates int
+	}{
+		{target.Unreachable, 0, rotation.Backoff, 0},
+		{target.Uncertain, 0, rotation.Backoff, 0},
+		{target.Refused, 0, rotation.Backoff, 0},
+		{target.AuthFailed, 0, rotation.Backoff, 1},
+		{target.AuthFailed, settings.Limits.AuthFailures - 1, rotation.Quarantined, settings.Limits.AuthFailures},
+	} {
+		run := rotation.Run{Row: row.Rotation{State: rotation.Idle, AuthFailures: c.failures}}
+		e := rotation.Event{What: rotation.Planning, Err: target.Errorf(c.class, nil, "no")}
+		got, do := rotation.Next(run, e, rotation.Facts{Now: simStart}, &settings)
+		if w := got.Row; do.Do != rotation.Rest || w.State != c.state || w.AuthFailures != c.authenticates || w.Sent || w.Candidate {
+			t.Errorf("%v after %d: %+v, then %d", c.class, c.failures, w, do.Do)
+		}
+	}
+}

@@ -45,10 +45,11 @@ const Current row.Slot = "current"
 // Verb is what is to be done next.
 type Verb int
 
-// The verbs. Apply, Probe and Retire contact the target; the others do not.
+// The verbs. Apply, SetBack, Probe and Retire contact the target, as does Plan where the
+// target has to be surveyed; the others do not.
 const (
 	Rest    Verb = iota // nothing: let go of the lease
-	Plan                // make a candidate: Planned
+	Plan                // make a candidate, or what has to be known before one is issued: Planning
 	Send                // make durable that the target is about to get it: Sending
 	Apply               // Applied
 	SetBack             // apply the current credential again: Restored

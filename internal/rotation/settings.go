@@ -1,6 +1,7 @@
 package rotation
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -37,6 +38,14 @@ var ours = []string{Rotator, ttl, schedule, window, timezone, initial, grace, ve
 
 // Manual tells that nothing but a request rotates the variable.
 func (s *Settings) Manual() bool { return s.TTL == 0 && s.Schedule == nil }
+
+// Outlast lets the old value go on for as long as the new one lives, or a day if nothing
+// says how long that is, unless there is a grace already.
+func (s *Settings) Outlast() {
+	if s.Grace == 0 {
+		s.Grace = cmp.Or(s.TTL, 24*time.Hour)
+	}
+}
 
 // Read reads annotations. What it finds fault with it leaves out of the settings.
 func Read(annotations map[string]string, limits Limits) (Settings, []target.Problem) {
@@ -107,23 +116,14 @@ func Read(annotations map[string]string, limits Limits) (Settings, []target.Prob
 	return s, problems
 }
 
-// elsewhere are the rotators of Conjur that no kind here stands for yet.
-var elsewhere = []string{"aws/secret-key"}
-
 // Check finds fault with the annotations of one variable, when its policy is loaded.
 // Without a rotator they mean nothing, and nothing is wrong with them.
-//
-// A rotator that exists elsewhere and not here is no reason to refuse a policy that was
-// written for it: the variable is kept, and its status says that it does not rotate.
 func Check(annotations map[string]string, kinds map[string]target.Kind) []target.Problem {
 	name, ok := annotations[Rotator]
 	if !ok {
 		return nil
 	}
 	kind := kinds[name]
-	if kind == nil && slices.Contains(elsewhere, name) {
-		return nil
-	}
 	if kind == nil {
 		known := make([]string, 0, len(kinds))
 		for name := range kinds {

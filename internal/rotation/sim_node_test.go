@@ -158,6 +158,9 @@ func (n *node) commit(before row.Rotation, run *rotation.Run, e rotation.Event, 
 		if !n.out.accepted[value] {
 			n.violated("%s was published and has never worked", value)
 		}
+		if n.out.intents[value] != nil {
+			n.violated("%s was published, and is an intent", value)
+		}
 		if age := n.now.Sub(n.lastPublish); age < n.settings.TTL*9/10 && !n.asked && !n.stepped {
 			n.violated("published after %s only", age)
 		}
@@ -211,11 +214,17 @@ func (n *node) perform() {
 	switch n.do.Do {
 	case rotation.Plan:
 		e.What = rotation.Planning
-		if !n.out.issues {
+		switch {
+		case n.out.survey && n.faulty(0.05):
+			n.tally.Faults++
+			e.Err = target.Errorf([]target.Class{target.Unreachable, target.Uncertain, target.Refused}[n.Intn(3)], nil, "not now")
+		case n.out.survey:
+			filled, e.Err = n.out.look(n.value(rotation.Current))
+		case !n.out.issues:
 			n.serial++
 			filled = fmt.Sprintf("candidate-%d", n.serial)
-			e.Filled = true
 		}
+		e.Filled = filled != ""
 	case rotation.Send:
 		e.What = rotation.Sending
 	case rotation.Publish:
@@ -242,6 +251,9 @@ func (n *node) contact(late bool) (*target.Error, string) {
 		return n.out.login(n.value(n.do.Slot)), ""
 	case rotation.Retire:
 		old := n.value(n.do.Slot)
+		if n.out.intents[old] != nil {
+			n.violated("an intent is retired")
+		}
 		if old != n.value(rotation.Current) {
 			n.out.retire(old)
 		}

@@ -104,11 +104,14 @@ func newSim(t *testing.T, seed int64) *sim {
 	s := &sim{T: t, Rand: rand.New(rand.NewSource(seed)), seed: seed, now: simStart, slots: map[row.Slot]string{}}
 	limits := rotation.DefaultLimits()
 	s.settings = rotation.Settings{Rotator: "sim", Limits: limits, TTL: 24 * time.Hour, Verify: 6 * time.Hour}
-	s.out = &outside{accepted: map[string]bool{}}
-	switch s.Intn(3) {
+	s.out = &outside{accepted: map[string]bool{}, intents: map[string][]string{}}
+	switch s.Intn(4) {
 	case 0:
 		s.out.admin = true
 	case 1:
+		s.out.issues, s.out.survey = true, true
+		s.settings.Grace = 2 * time.Hour
+	case 2:
 		s.out.issues = true
 		s.settings.Grace = 2 * time.Hour
 	}
@@ -294,7 +297,7 @@ func (s *sim) handOver() {
 	s.serial++
 	value := fmt.Sprintf("by-hand-%d", s.serial)
 	if s.out.issues {
-		s.out.keys = append(s.out.keys, &outKey{value: value, at: s.now, used: true})
+		s.out.keys = append(s.out.keys, &outKey{value: value, at: s.now, used: true, byHand: true})
 	} else {
 		s.out.backup = append(s.out.backup, s.out.password)
 		s.out.password = value

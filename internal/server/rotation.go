@@ -10,6 +10,7 @@ import (
 	"rekey/internal/core"
 	"rekey/internal/rotation"
 	"rekey/internal/rotation/target"
+	"rekey/internal/rotation/target/aws"
 	"rekey/internal/rotation/target/ldap"
 	"rekey/internal/rotation/target/mysql"
 	"rekey/internal/rotation/target/postgresql"
@@ -20,7 +21,7 @@ import (
 // rotationTargets are the kinds of targets that this program knows.
 func rotationTargets(cfg *config.Config) *core.Targets {
 	kinds := map[string]target.Kind{}
-	for _, kind := range []target.Kind{postgresql.Kind(), mysql.Kind(), redis.Kind(), ldap.Kind(), ssh.Password(), ssh.Key()} {
+	for _, kind := range []target.Kind{postgresql.Kind(), mysql.Kind(), redis.Kind(), ldap.Kind(), ssh.Password(), ssh.Key(), aws.Kind()} {
 		kinds[kind.Name()] = kind
 	}
 	host, err := os.Hostname()
