@@ -34,6 +34,7 @@ import (
 type Options struct {
 	Trace   io.Writer     // gets a line for each request and each answer; may be nil
 	Timeout time.Duration // of a request; as configured if 0
+	Fresh   bool          // prove the key, also if a token is remembered
 }
 
 // Session is a server and a role that has proved who it is.
@@ -94,6 +95,9 @@ func Open(ctx context.Context, o Options) (*Session, error) {
 	s.Source = source(&cfg)
 	if pair, ok := api.GetAuthenticator().(*authn.APIKeyAuthenticator); ok {
 		s.Who, s.key = pair.Login, secret.FromString(pair.APIKey)
+		if !o.Fresh {
+			s.remember(&cfg, pair)
+		}
 	}
 	if err := api.RefreshToken(); err != nil {
 		return nil, s.refusedLogin(err, s.key)

@@ -22,6 +22,7 @@ type wire struct {
 	next    http.RoundTripper
 	trace   io.Writer
 	refused *refusal
+	renew   func(*http.Request) *http.Request // may give a refused request another token; nil if nothing does
 }
 
 // refusal is an answer with a status of 400 or more.
@@ -43,6 +44,12 @@ func (w *wire) RoundTrip(request *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	w.tell("< %s in %v", response.Status, time.Since(began).Round(time.Millisecond))
+	if response.StatusCode == http.StatusUnauthorized && w.renew != nil {
+		if again := w.renew(request); again != nil {
+			_ = response.Body.Close() // the refusal of a token that was remembered too long
+			return w.RoundTrip(again)
+		}
+	}
 	if response.StatusCode < http.StatusBadRequest {
 		return response, nil
 	}
