@@ -85,7 +85,7 @@ func command() *cobra.Command {
 	}
 	add(groupWork, initCommand(), loginCommand(), logoutCommand(), whoAmICommand(), authenticateCommand(), variableCommand(),
 		policyCommand(), hostCommand(), userCommand(), listCommand(), resourceCommand(), roleCommand(), checkCommand(),
-		hostFactoryCommand(), publicKeysCommand(), authnCommand(), showCommand(), execCommand(), providerCommand(), envCommand())
+		hostFactoryCommand(), authenticatorCommand(), publicKeysCommand(), authnCommand(), showCommand(), execCommand(), providerCommand(), envCommand())
 	add(groupRun, quickstartCommand(), serverCommand(), accountCommand(), signingKeyCommand(), dataKeyCommand(), configCommand(), waitCommand())
 	root.AddCommand(versionCommand())
 	return root

@@ -46,7 +46,7 @@ var completions = []struct {
 	{"resource permitted-roles", "", anyResource, 1},
 	{"check", "", anyResource, 1}, {"check", "role", anyRole, 0},
 	{"role show", "", anyRole, 1}, {"role exists", "", anyRole, 1}, {"role members", "", anyRole, 1},
-	{"role memberships", "", anyRole, 1},
+	{"role memberships", "", anyRole, 1}, {"role tree", "", anyRole, 1},
 	{"hostfactory tokens create", "id", "host_factory", 0},
 	{"pubkeys", "", "user", 1},
 }

@@ -94,4 +94,3 @@ func validate(file, text, branch string) (verdict, error) {
 	}
 	return v, err
 }
-
