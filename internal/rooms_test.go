@@ -21,7 +21,7 @@ var rooms = []struct {
 	{"cmd/rekey", []string{"internal/cli"}},
 	{"cmd/rekey-bench", []string{"internal/bench"}},
 	{"internal/bench", nil},
-	{"internal/cli", []string{"internal/cli/client", "internal/secretsyml", "internal/server", "internal/server/admin", "internal/config", "internal/core", "internal/apikey", "internal/seal", "internal/ident", "internal/fault", "internal/secret"}},
+	{"internal/cli", []string{"internal/cli/client", "internal/secretsyml", "internal/server", "internal/server/admin", "internal/config", "internal/core", "internal/rotation/target/password", "internal/policy", "internal/apikey", "internal/seal", "internal/ident", "internal/fault", "internal/secret"}},
 	{"internal/cli/client", []string{"internal/apikey", "internal/ident", "internal/fault", "internal/secret"}},
 	{"internal/server", []string{"internal/server/admin", "internal/httpapi", "internal/rotation/engine", "internal/rotation", "internal/rotation/target", "internal/rotation/target/postgresql", "internal/rotation/target/mysql", "internal/rotation/target/redis", "internal/rotation/target/ldap", "internal/rotation/target/ssh", "internal/rotation/target/aws", "internal/rotation/target/exec", "internal/rotation/target/webhook", "internal/config", "internal/core", "internal/store/sqlite", "internal/audit", "internal/seal", "internal/ident", "internal/fault", "internal/secret"}},
 	{"internal/server/admin", []string{"internal/core", "internal/ident", "internal/fault", "internal/secret"}},

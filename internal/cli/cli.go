@@ -19,6 +19,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"rekey/internal/fault"
 )
 
 // Main runs the command line of the process and returns its exit status.
@@ -29,6 +31,10 @@ func Main() int {
 	root := command()
 	root.SetArgs(called(root, os.Args, os.Getenv("REKEY_COMPAT")))
 	refuseTypos(root)
+	if err := addCompletions(root); err != nil {
+		printFailure(os.Stderr, fault.Wrap(err, "preparing the completions"), false)
+		return exitUnavailable
+	}
 	started := false
 	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
 	cmd, err := root.ExecuteContextC(ctx)
@@ -77,10 +83,10 @@ func command() *cobra.Command {
 		}
 		root.AddCommand(commands...)
 	}
-	add(groupWork, initCommand(), loginCommand(), logoutCommand(), whoAmICommand(), authenticateCommand(), variableCommand(),
+	add(groupWork, initCommand(), loginCommand(), logoutCommand(), whoAmICommand(), doctorCommand(), authenticateCommand(), variableCommand(),
 		policyCommand(), hostCommand(), userCommand(), listCommand(), resourceCommand(), roleCommand(), checkCommand(),
-		hostFactoryCommand(), publicKeysCommand(), authnCommand(), showCommand(), execCommand(), providerCommand(), envCommand())
+		hostFactoryCommand(), authenticatorCommand(), publicKeysCommand(), authnCommand(), showCommand(), execCommand(), providerCommand(), envCommand())
 	add(groupRun, quickstartCommand(), serverCommand(), accountCommand(), signingKeyCommand(), dataKeyCommand(), configCommand(), waitCommand())
-	root.AddCommand(versionCommand())
+	root.AddCommand(versionCommand(), manCommand())
 	return root
 }

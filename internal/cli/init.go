@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -130,17 +129,12 @@ func (f *initFlags) complete(cmd *cobra.Command) (*url.URL, error) {
 		e.Advice = "write it as in https://rekey.example.com"
 		return nil, e
 	}
-	if server.Scheme == "http" && !f.insecure && !loopback(server.Hostname()) {
+	if server.Scheme == "http" && !f.insecure && !client.Loopback(server.Hostname()) {
 		e := fault.New(fault.Invalid, "%s would get passwords and keys in the clear", f.cfg.ApplianceURL)
 		e.Advice = "use https, or allow it with --insecure"
 		return nil, e
 	}
 	return server, nil
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // trust finds out which certificate to trust, and stores it if it must.

@@ -61,7 +61,7 @@ func formatFlag(flags *pflag.FlagSet) *format {
 // asked for something else.
 func outcomeFlag(flags *pflag.FlagSet) *format {
 	f := formatText
-	flags.VarP(&f, "output", "o", "print the result as an object, instead of as text")
+	flags.VarP(&f, "output", "o", "print the result as an object in this form, instead of as text")
 	flags.Lookup("output").DefValue = ""
 	return &f
 }

@@ -37,6 +37,7 @@ type Options struct {
 	// Identity is the file with the credentials, in netrc form, instead of the configured
 	// keep and of what the environment says; "" for none.
 	Identity string
+	Fresh    bool // prove the key, also if a token is remembered
 }
 
 // Session is a server and a role that has proved who it is.
@@ -100,6 +101,9 @@ func Open(ctx context.Context, o Options) (*Session, error) {
 	s.Source = source(&cfg)
 	if pair, ok := api.GetAuthenticator().(*authn.APIKeyAuthenticator); ok {
 		s.Who, s.key = pair.Login, secret.FromString(pair.APIKey)
+		if !o.Fresh {
+			s.remember(&cfg, pair)
+		}
 	}
 	if err := api.RefreshToken(); err != nil {
 		return nil, s.refusedLogin(err, s.key)

@@ -153,7 +153,11 @@ func diagnose(server string, err error) (message, advice string) {
 	const anew = "`rekey init -u " // followed by the URL
 	switch {
 	case errors.As(err, &unknown):
-		return "TLS: the certificate of " + server + " is not trusted",
+		shown := ""
+		if unknown.Cert != nil {
+			shown = ": it shows SHA-256 " + (&Certificate{Certificate: unknown.Cert}).Fingerprint()
+		}
+		return "TLS: the certificate of " + server + " is not trusted" + shown,
 			"if the server has a new one, compare its fingerprint with the operator's and run " + anew + server + "`"
 	case errors.As(err, &host):
 		return "TLS: the certificate of " + server + " is for other names: " + host.Error(), "use one of those names in the URL: " + anew + "URL`"
