@@ -181,7 +181,7 @@ func rotationRotateCommand() *cobra.Command {
 			"ten minutes.",
 		Example: "  rekey rotation rotate shop/cache/password",
 	}
-	form := formatFlag(cmd.Flags())
+	outcomeFlag(cmd.Flags())
 	cmd.Flags().BoolVar(&wait, "wait", false, "wait until there is a new value or the rotation has failed")
 	return aboutRotation(cmd, func(cmd *cobra.Command, s *client.Session, variable ident.ID) error {
 		before, err := s.ValueRotation(variable)
@@ -192,8 +192,7 @@ func rotationRotateCommand() *cobra.Command {
 			return err
 		}
 		if !wait {
-			fmt.Fprintln(cmd.OutOrStdout(), "Asked for a new value")
-			return nil
+			return formOf(cmd).say(cmd, "Asked for a new value\n", map[string]any{"variable": string(variable)})
 		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), longestRotation)
 		defer cancel()
@@ -201,7 +200,11 @@ func rotationRotateCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return printRotation(cmd, *form, now)
+		if formOf(cmd) == formatText {
+			fmt.Fprintf(cmd.OutOrStdout(), "Version %d is there\n", now.Is.Version)
+			return nil
+		}
+		return printRotation(cmd, formOf(cmd), now)
 	})
 }
 
@@ -212,23 +215,24 @@ func rotationPauseCommand() *cobra.Command {
 		Long:    "No rotation of the variable starts until it is resumed. One that is under way is finished.",
 		Example: "  rekey rotation pause shop/cache/password --reason 'upgrade of the cache'",
 	}
+	outcomeFlag(cmd.Flags())
 	cmd.Flags().StringVar(&reason, "reason", "", "why; it is shown with the status")
 	return aboutRotation(cmd, func(cmd *cobra.Command, s *client.Session, variable ident.ID) error {
 		if err := s.SteerRotation(variable, "pause", reason); err != nil {
 			return err
 		}
-		fmt.Fprintln(cmd.OutOrStdout(), "Paused")
-		return nil
+		return formOf(cmd).say(cmd, "Paused\n", map[string]any{"variable": string(variable)})
 	})
 }
 
 // steerCommand makes a command that takes nothing but the variable.
 func steerCommand(verb, short, long, done string) *cobra.Command {
-	return aboutRotation(&cobra.Command{Use: verb + " ID", Short: short, Long: long}, func(cmd *cobra.Command, s *client.Session, variable ident.ID) error {
+	cmd := &cobra.Command{Use: verb + " ID", Short: short, Long: long}
+	outcomeFlag(cmd.Flags())
+	return aboutRotation(cmd, func(cmd *cobra.Command, s *client.Session, variable ident.ID) error {
 		if err := s.SteerRotation(variable, verb, ""); err != nil {
 			return err
 		}
-		fmt.Fprintln(cmd.OutOrStdout(), done)
-		return nil
+		return formOf(cmd).say(cmd, done+"\n", map[string]any{"variable": string(variable)})
 	})
 }
