@@ -83,7 +83,7 @@ func command() *cobra.Command {
 		}
 		root.AddCommand(commands...)
 	}
-	add(groupWork, initCommand(), loginCommand(), logoutCommand(), whoAmICommand(), doctorCommand(), authenticateCommand(), variableCommand(),
+	add(groupWork, initCommand(), loginCommand(), logoutCommand(), whoAmICommand(), doctorCommand(), authenticateCommand(), variableCommand(), rotationCommand(),
 		policyCommand(), hostCommand(), userCommand(), listCommand(), resourceCommand(), roleCommand(), checkCommand(),
 		hostFactoryCommand(), authenticatorCommand(), publicKeysCommand(), authnCommand(), showCommand(), execCommand(), providerCommand(), envCommand())
 	add(groupRun, quickstartCommand(), serverCommand(), accountCommand(), signingKeyCommand(), dataKeyCommand(), configCommand(), waitCommand())
