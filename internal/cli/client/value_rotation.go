@@ -115,7 +115,7 @@ func (s *Session) AwaitRotation(ctx context.Context, before ValueRotation, seen 
 		if now.Is.Version > before.Version {
 			return now, nil
 		}
-		if err := failed(before, now.Is); err != nil {
+		if err := failedSince(before, now.Is); err != nil {
 			return now, err
 		}
 		select {
@@ -131,8 +131,8 @@ func (s *Session) AwaitRotation(ctx context.Context, before ValueRotation, seen 
 	}
 }
 
-// failed tells how a rotation has failed since before.
-func failed(before, now ValueRotation) error {
+// failedSince tells how a rotation has failed since before.
+func failedSince(before, now ValueRotation) error {
 	e := &fault.Error{Kind: fault.Invalid}
 	switch {
 	case now.State == "suspended":
