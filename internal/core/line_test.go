@@ -338,6 +338,7 @@ func TestAnAnswerWaitsForWhatItWasPlannedOn(t *testing.T) {
 			select {
 			case err := <-second:
 				t.Errorf("it was answered before what it was planned on was durable: %v", err)
+				second <- err
 			default:
 			}
 			let(c.fails)
