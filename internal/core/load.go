@@ -57,15 +57,20 @@ func (c *Core) finish(ctx context.Context, l *load, caller Caller, text []byte, 
 
 func (l *load) restrict() {
 	for _, r := range l.planned.Restrictions {
-		had := l.networks[r.Role]
-		switch {
-		case len(r.Networks) == 0:
-			l.set.Add(row.Delete, r)
-		case had:
-			l.set.Add(row.Update, r)
-		default:
-			l.set.Add(row.Insert, r)
-		}
+		restrict(l.set, r, l.networks[r.Role])
+	}
+}
+
+// restrict adds to a set that a role has a restriction from now on; had says whether it
+// has one already.
+func restrict(set *row.Set, r row.Restriction, had bool) {
+	switch {
+	case len(r.Networks) > 0 && had:
+		set.Add(row.Update, r)
+	case len(r.Networks) > 0:
+		set.Add(row.Insert, r)
+	case had:
+		set.Add(row.Delete, r)
 	}
 }
 
