@@ -24,7 +24,7 @@ type WorkloadUpdate struct {
 }
 
 // UpdateWorkload changes a host that the caller sees, in a branch on which it needs
-// update. A host that begins to log in with an API key gets one, one that ends to loses
+// update; on a host that another policy has declared as well. A host that begins to log in with an API key gets one, one that ends to loses
 // it.
 func (c *Core) UpdateWorkload(ctx context.Context, caller Caller, account, path string, asked WorkloadUpdate) (Workload, error) {
 	var f flaws
@@ -102,6 +102,13 @@ func (c *Core) updateWorkload(ctx context.Context, caller Caller, account, path 
 			x, err := c.changeableWorkload(caller, account, path)
 			if err != nil {
 				return err
+			}
+			// What another policy has declared is for that one to change, as in a load: else
+			// whoever may change a branch could log in as what others trust.
+			if parent, _ := splitPath(path); x.Policy != ident.New(account, "policy", parent) {
+				if _, err := c.permitted(caller, "update", x.ID); err != nil {
+					return hides(err, workloadID(account, path))
+				}
 			}
 			change = workloadChange{}
 			if err := decide(x, &change); err != nil {
