@@ -92,8 +92,8 @@ func (c *Core) createWorkload(ctx context.Context, caller Caller, account, path 
 		owner := parent.ID
 		if asked.Owner != nil {
 			owner = asked.Owner.in(account)
-			if _, err := c.visibleRole(caller, owner); err != nil {
-				return hides(err, owner)
+			if !c.mayAskFor(caller, owner) {
+				return notFound(owner)
 			}
 		} else if parent.ID == rootPolicy(account) {
 			owner = admin(account)
