@@ -122,9 +122,13 @@ func TestAPasswordIsChangedOnHostsOfManyKinds(t *testing.T) {
 	}{
 		"by the user, where PAM asks":     {server: pam},
 		"by the user, of an old password": {server: host, before: func(t *testing.T, user string) { do(t, "", "chage", "-d", "2020-01-01", "-M", "30", user) }},
-		"by root, with a key":             {server: host, admin: root},
-		"by root, where PAM asks":         {server: pam, admin: root},
-		"by root, of who has no shell":    {server: host, account: account{shell: "/usr/sbin/nologin"}, admin: root},
+		"by the user, as on Debian":       {server: debian},
+		"by the user, of an old password on Debian": {server: debian, before: func(t *testing.T, user string) {
+			do(t, "", "chage", "-d", "2020-01-01", "-M", "30", user)
+		}},
+		"by root, with a key":          {server: host, admin: root},
+		"by root, where PAM asks":      {server: pam, admin: root},
+		"by root, of who has no shell": {server: host, account: account{shell: "/usr/sbin/nologin"}, admin: root},
 		"by root, of who was locked": {server: host, admin: root, before: func(t *testing.T, user string) {
 			do(t, "", "usermod", "-L", user)
 		}},
@@ -256,5 +260,51 @@ func TestTheIdentityNamesTheHostKey(t *testing.T) {
 	}
 	if of(host.keys["rsa"]+"\n"+host.keys["ed25519"]) != of(host.keys["ed25519"]+" root@host\n"+host.keys["rsa"]) {
 		t.Error("the order of the host keys and their comments make another identity")
+	}
+}
+
+func TestAHostThatWantsMoreThanAPasswordIsTold(t *testing.T) {
+	old := func(t *testing.T, user string) { do(t, "", "chage", "-d", "2020-01-01", "-M", "30", user) }
+	for name, test := range map[string]struct {
+		server *server
+		proof  string
+		before func(*testing.T, string)
+		want   target.Class
+		words  string
+	}{
+		"keys only":                      {keysOnly, first, nil, target.Refused, "does not take a password"},
+		"a second proof":                 {twoProofs, first, nil, target.Refused, "more than one proof"},
+		"no second try":                  {impatient, second, nil, target.AuthFailed, ""},
+		"a new password, where PAM asks": {pam, first, old, target.Refused, "expired"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			user := short()
+			test.server.add(t, account{user: user, password: first})
+			if test.before != nil {
+				test.before(t, user)
+			}
+			err := bind(t, ssh.Password(), targettest.Account{Values: test.server.values(user)}).Probe(within(t), credential(test.proof))
+			if target.ClassOf(err) != test.want || err != nil && !strings.Contains(err.Error(), test.words) {
+				t.Errorf("%v, want %s with %q", err, test.want, test.words)
+			}
+		})
+	}
+}
+
+func TestAnAccountThatOnlyMovesFilesNeedsAnAdministrator(t *testing.T) {
+	user := short()
+	host.add(t, account{user: user, password: first, shell: script(t, "exec sleep 60")})
+	host.authorize(t, user, public("first"))
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_, err := bind(t, ssh.Password(), targettest.Account{Values: host.values(user)}).Apply(ctx, credential(first), credential(second))
+	if target.ClassOf(err) != target.Unreachable || !strings.Contains(err.Error(), "administrator") {
+		t.Errorf("password: %v", err)
+	}
+	ctx, cancel = context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_, err = bind(t, ssh.Key(), targettest.Account{Values: host.values(user)}).Apply(ctx, credential(private(t, "first")), credential(private(t, "next")))
+	if target.ClassOf(err) != target.Unreachable || !strings.Contains(err.Error(), "administrator") {
+		t.Errorf("key: %v", err)
 	}
 }
