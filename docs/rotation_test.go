@@ -7,25 +7,32 @@ import (
 	"net"
 	"net/http/httptest"
 	"os"
-	"os/exec"
+	osexec "os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"rekey/internal/core"
 	"rekey/internal/rotation"
 	"rekey/internal/rotation/target"
 	"rekey/internal/rotation/target/aws"
+	"rekey/internal/rotation/target/exec"
 	"rekey/internal/rotation/target/ldap"
 	"rekey/internal/rotation/target/mysql"
 	"rekey/internal/rotation/target/postgresql"
 	"rekey/internal/rotation/target/redis"
 	"rekey/internal/rotation/target/ssh"
+	"rekey/internal/rotation/target/webhook"
 )
 
 // targets are the kinds that the pages speak of, without a network.
 func targets() *core.Targets {
+	programs := map[string]exec.Program{"shop-users": {Path: "/usr/local/bin/shop-users"}}
 	kinds := map[string]target.Kind{}
-	for _, kind := range []target.Kind{postgresql.Kind(), mysql.Kind(), redis.Kind(), ldap.Kind(), ssh.Password(), ssh.Key(), aws.Kind()} {
+	for _, kind := range []target.Kind{
+		postgresql.Kind(), mysql.Kind(), redis.Kind(), ldap.Kind(), ssh.Password(), ssh.Key(), aws.Kind(),
+		exec.Kind(programs), webhook.Kind(time.Now),
+	} {
 		kinds[kind.Name()] = kind
 	}
 	nowhere := func(context.Context, string, string) (net.Conn, error) {
@@ -58,7 +65,7 @@ func TestRotationExamples(t *testing.T) {
 			name, _, _ := strings.Cut(after, "\n")
 			rotators[name] = true
 		case "sh":
-			cmd := exec.Command("bash", "-c", "set -euo pipefail\n"+f.text)
+			cmd := osexec.Command("bash", "-c", "set -euo pipefail\n"+f.text)
 			cmd.Env = append(os.Environ(), "REKEY="+server.URL, "AUTH="+auth)
 			out, err := cmd.CombinedOutput()
 			if err != nil {
@@ -68,6 +75,7 @@ func TestRotationExamples(t *testing.T) {
 				t.Errorf("%s: the plan does not come to the target: %s", at, out)
 			}
 		case "text":
+		case "python": // the tests below run these
 		default:
 			t.Errorf("%s: a block of no known kind: %s", at, f.info)
 		}

@@ -12,6 +12,7 @@ package config
 import (
 	"log/slog"
 	"net/netip"
+	"strings"
 	"time"
 
 	"rekey/internal/secret"
@@ -41,6 +42,7 @@ type Config struct {
 	HostFactories        bool
 	Rotation             bool
 	RotationTargets      []string
+	RotationPrograms     []Program
 	SecretVersions       int
 	PolicyVersions       int
 	UsersInRootOnly      bool
@@ -48,6 +50,18 @@ type Config struct {
 	LogLevel             slog.Level
 	LogFormat            string // text or json
 	Audit                string // stdout or file:PATH
+}
+
+// Program is a program that rotations may run.
+type Program struct {
+	Name string
+	Path string // absolute
+	Args []string
+}
+
+// String is how a program is written.
+func (p Program) String() string {
+	return p.Name + "=" + strings.Join(append([]string{p.Path}, p.Args...), " ")
 }
 
 // TLS tells whether the server speaks HTTPS itself.

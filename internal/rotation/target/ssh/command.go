@@ -65,6 +65,11 @@ func (c *client) lost(ctx context.Context, err error) error {
 	return transport.Lost(c.server.address.String(), err)
 }
 
+// mute is what it means that a command of ours said nothing until the time was over.
+func (c *client) mute(err error, user string) error {
+	return target.Errorf(target.Unreachable, err, "%s: no answer in time. If %q may only run a command of its own, such as that of sftp, have an administrator make the change", c.server.address, user)
+}
+
 // result is how a command ended.
 type result struct {
 	status int    // 255 for one that was killed

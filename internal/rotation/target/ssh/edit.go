@@ -141,6 +141,8 @@ func (k *keyring) talk(ctx context.Context, c *client, command string, first []b
 	if err != nil {
 		status, err := ended(session.Wait())
 		switch {
+		case err != nil && !began && ctx.Err() != nil:
+			return c.mute(err, k.user)
 		case err != nil:
 			return c.unreachable(ctx, err)
 		case !began:

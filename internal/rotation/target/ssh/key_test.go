@@ -172,6 +172,7 @@ func TestAKeyIsSwappedOnHostsOfManyKinds(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			user, file := keyed(t, public("first"))
 			if test.before != nil {
 				test.before(t, user, file)
@@ -214,6 +215,7 @@ func TestWhatCannotBeSwappedIsRefused(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			user, file := keyed(t, public("first"))
 			if test.before != nil {
 				test.before(t, user, file)
@@ -274,6 +276,7 @@ func TestAnEditOfSomebodyElseIsNotLost(t *testing.T) {
 		"for ever": {times: "999"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			user, file := keyed(t, public("first"))
 			bin := host.home(user) + "/bin"
 			do(t, "", "mkdir", bin)

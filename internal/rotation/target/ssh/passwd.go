@@ -87,6 +87,9 @@ func (s session) broken(ctx context.Context, d *dialog, err error) error {
 	if d.typed {
 		return s.lost(ctx, err)
 	}
+	if ctx.Err() != nil && !d.old {
+		return s.mute(ctx.Err(), d.change.User)
+	}
 	return s.unreachable(ctx, err)
 }
 

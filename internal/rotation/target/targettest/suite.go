@@ -51,6 +51,9 @@ type Suite struct {
 	// Misspelt are annotations of which one is wrong; nil for those of passwords.
 	Misspelt []Misspelt
 
+	// Offline: the kind has no network of its own that could fail.
+	Offline bool
+
 	// Keeps: the old password of a user works until it is retired.
 	Keeps bool
 
@@ -121,10 +124,12 @@ func (s Suite) Run(t *testing.T) {
 			if s.BadValue != nil {
 				t.Run("refused value", func(t *testing.T) { s.refusedValue(t, mode) })
 			}
-			t.Run("unreachable", func(t *testing.T) { s.unreachable(t, mode) })
-			t.Run("silent server", func(t *testing.T) { s.silent(t, mode) })
-			t.Run("faults while applying", func(t *testing.T) { s.faultsOfApply(t, mode) })
-			t.Run("faults while retiring", func(t *testing.T) { s.faultsOfRetire(t, mode) })
+			if !s.Offline {
+				t.Run("unreachable", func(t *testing.T) { s.unreachable(t, mode) })
+				t.Run("silent server", func(t *testing.T) { s.silent(t, mode) })
+				t.Run("faults while applying", func(t *testing.T) { s.faultsOfApply(t, mode) })
+				t.Run("faults while retiring", func(t *testing.T) { s.faultsOfRetire(t, mode) })
+			}
 			t.Run("retires its own only", func(t *testing.T) { s.retiresOwn(t, mode) })
 			if mode != Self {
 				t.Run("privilege missing", func(t *testing.T) { s.privilege(t, mode) })
@@ -136,7 +141,9 @@ func (s Suite) Run(t *testing.T) {
 	for name, e := range s.Elsewhere {
 		t.Run(name, func(t *testing.T) { s.elsewhere(t, e) })
 	}
-	t.Run("faults while probing", func(t *testing.T) { s.faultsOfProbe(t, s.Modes[0]) })
+	if !s.Offline {
+		t.Run("faults while probing", func(t *testing.T) { s.faultsOfProbe(t, s.Modes[0]) })
+	}
 	t.Run("annotations", s.annotations)
 	t.Run("missing values", s.missing)
 }
