@@ -67,6 +67,7 @@ func endAsConjur(cmd *cobra.Command, err error) int {
 		_ = cmd.Help() // as there, it is no failure
 		return exitOK
 	case errors.As(err, new(ended)):
+		printFailure(os.Stderr, err, false) // what else there is
 		return exitStatus(err)
 	case !errors.As(err, new(answeredNo)):
 		fmt.Fprintln(os.Stderr, "Error: "+conjurWords(cmd, err))
