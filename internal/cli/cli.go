@@ -3,10 +3,12 @@
 // while it is stopped. Those for everybody speak HTTP only, through package client.
 //
 // It promises that results go to standard output and everything else to standard
-// error; that a failure ends with a line "error: ..." that says how to go on and
-// with an exit status by kind; that there is colour only on terminals, and not if
-// NO_COLOR is set; that no value of a variable is destroyed without a yes. It imports
-// cli/client, server and what is below it.
+// error; that every result can be had as JSON, YAML or a table; that a failure ends
+// with a line "error: ..." that says how to go on, or an object where JSON was asked
+// for, and with an exit status by kind; that there is colour only on terminals, and not
+// if NO_COLOR is set; that no value of a variable is destroyed without a yes. Called
+// conjur it keeps the habits of that command line instead. It imports cli/client,
+// server and what is below it.
 package cli
 
 import (
@@ -52,8 +54,6 @@ func Main() int {
 		return exitUsage
 	case errors.As(err, new(answeredNo)):
 		return exitFailed
-	case errors.As(err, new(ended)):
-		return exitStatus(err)
 	}
 	printFailure(os.Stderr, err, wantsJSON(cmd))
 	return exitStatus(err)

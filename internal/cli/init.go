@@ -114,14 +114,17 @@ func (f *initFlags) complete(cmd *cobra.Command) (*url.URL, error) {
 			return nil, err
 		}
 	}
+	f.cfg.ApplianceURL = strings.TrimRight(strings.TrimSpace(f.cfg.ApplianceURL), "/")
+	if !strings.Contains(f.cfg.ApplianceURL, "://") {
+		f.cfg.ApplianceURL = "https://" + f.cfg.ApplianceURL
+	}
+	if old, err := client.Load(remoteOptions(cmd)); err == nil && f.cfg.Account == "" && old.ApplianceURL == f.cfg.ApplianceURL {
+		f.cfg.Account = old.Account // the same server once more, perhaps with a new certificate
+	}
 	if f.cfg.Account == "" {
 		if f.cfg.Account, err = ask(cmd, cmd.ErrOrStderr(), "Account: ", "give it with -a ACCOUNT"); err != nil {
 			return nil, err
 		}
-	}
-	f.cfg.ApplianceURL = strings.TrimRight(strings.TrimSpace(f.cfg.ApplianceURL), "/")
-	if !strings.Contains(f.cfg.ApplianceURL, "://") {
-		f.cfg.ApplianceURL = "https://" + f.cfg.ApplianceURL
 	}
 	server, err := url.Parse(f.cfg.ApplianceURL)
 	if err != nil || server.Host == "" || server.Scheme != "http" && server.Scheme != "https" {

@@ -6,7 +6,8 @@
 //
 // It promises that a credential is in no error and no trace; that files with
 // credentials are replaced whole or not at all, and stay as private as they were;
-// and that a new API key has a place on the disk before the old one is given up.
+// that a new API key has a place on the disk before the old one is given up; and that
+// an access token is remembered only where the key that bought it is kept.
 // It imports apikey, ident, fault and secret.
 package client
 

@@ -72,7 +72,7 @@ func (s *Session) Explain(err error, t Task) error {
 			e.Message = "there is no " + t.On + ", or '" + s.Who + "' may not see it"
 		}
 		if e.Advice == "" {
-			e.Advice = s.suggestion(meant(t.On, said))
+			e.Advice = s.suggestion(meant(t.On, said), t)
 		}
 	case http.StatusConflict:
 		e.Kind = fault.Conflict

@@ -37,7 +37,8 @@ type refusal struct {
 func (w *wire) RoundTrip(request *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancel(request.Context())
 	context.AfterFunc(w.ctx, cancel)
-	request = request.WithContext(ctx)
+	request = request.Clone(ctx)
+	mendBlanks(request.URL)
 	began := time.Now()
 	w.tell("> %s %s", request.Method, public(request.URL))
 	w.tellHeader(">", request.Header, request.ContentLength)
@@ -74,6 +75,23 @@ func (w *wire) RoundTrip(request *http.Request) (*http.Response, error) {
 func (w *wire) tell(format string, args ...any) {
 	if w.trace != nil {
 		fmt.Fprintf(w.trace, format+"\n", args...)
+	}
+}
+
+// mendBlanks writes blanks in ids as paths do. In these places the library writes them
+// as a form does, with a plus, which servers take for one.
+func mendBlanks(u *url.URL) {
+	path := u.EscapedPath()
+	asForm := strings.HasSuffix(path, "/authenticate")
+	for _, place := range [...]string{"/resources/", "/roles/", "/policies/"} {
+		asForm = asForm || strings.Contains(path, place)
+	}
+	if !asForm || !strings.Contains(path, "+") {
+		return
+	}
+	path = strings.ReplaceAll(path, "+", "%20")
+	if plain, err := url.PathUnescape(path); err == nil {
+		u.Path, u.RawPath = plain, path
 	}
 }
 
