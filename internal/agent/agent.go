@@ -63,20 +63,24 @@ func Once(ctx context.Context, plan Plan, log *slog.Logger) error {
 // then an Exit. load reads the plan; it is called again at each SIGHUP, and what it
 // cannot read leaves the former plan in force.
 func Run(ctx context.Context, load func() (Plan, error), log *slog.Logger) error {
-	plan, err := load()
-	if err != nil {
-		return err
-	}
 	a := &Agent{log: log, counts: &counts{}, systemd: newSystemd(os.Getenv)}
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
-
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
+
+	plan, err := load()
+	if err != nil {
+		return err
+	}
 	if plan.Command != nil {
 		a.child = newChild(plan.Command, os.Environ(), log, a.counts, func(exit Exit) { stop(exit) })
 		defer a.child.attend()()
+	}
+	duties, err := a.plan(ctx, plan)
+	if err != nil {
+		return err
 	}
 	health, err := a.serveHealth(plan.Health)
 	if err != nil {
@@ -84,53 +88,53 @@ func Run(ctx context.Context, load func() (Plan, error), log *slog.Logger) error
 	}
 	defer health()
 	go a.systemd.watchdog(ctx)
-	for {
-		done, err := a.begin(ctx, plan)
-		if err != nil {
-			return err
+	for ctx.Err() == nil {
+		end := a.begin(ctx, plan, duties)
+		plan, duties = a.await(ctx, plan, load, hangups)
+		if ctx.Err() == nil {
+			end()
+			continue
 		}
-		next, goOn := a.await(ctx, plan, load, hangups)
-		done()
-		if !goOn {
-			break
+		a.systemd.tell("STOPPING=1")
+		var ended error
+		if a.child != nil {
+			ended = a.child.end(context.Cause(ctx)) // while a duty may still finish what it has begun
 		}
-		plan = next
-	}
-	a.systemd.tell("STOPPING=1")
-	if a.child != nil {
-		return a.child.end(context.Cause(ctx))
+		end()
+		return ended
 	}
 	return nil
 }
 
-// await waits for the end, or for another plan.
-func (a *Agent) await(ctx context.Context, plan Plan, load func() (Plan, error), hangups <-chan os.Signal) (next Plan, goOn bool) {
+// await waits for the end, or for another plan that can be done.
+func (a *Agent) await(ctx context.Context, plan Plan, load func() (Plan, error), hangups <-chan os.Signal) (Plan, []*duty) {
 	for {
 		select {
 		case <-ctx.Done():
-			return plan, false
+			return plan, nil
 		case <-hangups:
 		}
 		next, err := load()
 		if err == nil {
 			err = next.mayFollow(plan)
 		}
-		if err != nil {
-			a.log.Error("the configuration cannot be reloaded; the former one stays in force", "error", err)
-			continue
+		var duties []*duty
+		if err == nil {
+			duties, err = a.plan(ctx, next)
 		}
-		a.log.Info("reloaded the configuration")
-		return next, true
+		if err == nil {
+			a.log.Info("reloaded the configuration")
+			return next, duties
+		}
+		a.log.Error("the configuration cannot be reloaded; the former one stays in force", "error", err, "advice", advice(err))
 	}
 }
 
 // begin starts the duties of a plan, and returns how to end them.
-func (a *Agent) begin(ctx context.Context, plan Plan) (end func(), err error) {
+func (a *Agent) begin(ctx context.Context, plan Plan, duties []*duty) (end func()) {
 	ctx, stop := context.WithCancel(ctx)
-	duties, err := a.plan(ctx, plan)
-	if err != nil {
-		stop()
-		return nil, err
+	if a.child != nil {
+		a.child.follow(plan.Command)
 	}
 	a.mutex.Lock()
 	a.duties = duties
@@ -139,7 +143,7 @@ func (a *Agent) begin(ctx context.Context, plan Plan) (end func(), err error) {
 	for _, d := range duties {
 		group.Go(func() { d.run(ctx, a.log, a.attempted) })
 	}
-	return func() { stop(); group.Wait() }, nil
+	return func() { stop(); group.Wait() }
 }
 
 // plan makes duties of a plan.
@@ -155,8 +159,10 @@ func (a *Agent) plan(ctx context.Context, plan Plan) ([]*duty, error) {
 	if plan.keepsKey() {
 		duties = append(duties, a.identityDuty(who.identity, plan))
 	}
+	var token *duty
 	if plan.TokenFile != "" {
-		duties = append(duties, a.tokenDuty(who, plan.TokenFile))
+		token = a.tokenDuty(who, plan.TokenFile)
+		duties = append(duties, token)
 	}
 	if plan.wantsSecrets() {
 		session, err := client.OpenWith(ctx, options, who.token)
@@ -164,7 +170,7 @@ func (a *Agent) plan(ctx context.Context, plan Plan) ([]*duty, error) {
 			return nil, err
 		}
 		w := &watched{}
-		secrets, err := a.secretsDuty(&source{session, who, w}, plan)
+		secrets, err := a.secretsDuty(&source{session, who, w}, plan, token)
 		if err != nil {
 			return nil, err
 		}

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -60,6 +61,7 @@ type child struct {
 	mutex   sync.Mutex // held while a process begins or ends
 	command *Command
 	process *process // nil while there is none
+	given   []string // the environment that it has got
 	folder  string   // has the files of the environment; "" if there are none
 }
 
@@ -83,11 +85,9 @@ func (c *child) follow(command *Command) {
 }
 
 // names are the variables that the environment wants.
-func (c *child) names() []string {
-	c.mutex.Lock()
-	defer c.mutex.Unlock()
+func (c *Command) names() []string {
 	var names []string
-	for _, e := range c.command.Entries {
+	for _, e := range c.Entries {
 		if e.Variable {
 			names = append(names, e.Text)
 		}
@@ -95,26 +95,30 @@ func (c *child) names() []string {
 	return names
 }
 
-// use starts the command if it does not run, and if something has changed, signals it or
-// starts it anew.
+// use starts the command if it does not run. If its environment has changed, or the
+// files that it reads have, it signals it or starts it again.
 func (c *child) use(ctx context.Context, now values, changed bool) error {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
-	if ctx.Err() != nil || c.process != nil && !changed {
+	if ctx.Err() != nil {
 		return nil
 	}
-	environment, err := c.environment(now)
-	if err != nil {
+	environment, rewritten, err := c.environment(now)
+	switch {
+	case err != nil:
 		return err
-	}
-	if c.process != nil && c.command.Signal != 0 {
+	case c.process == nil:
+		c.start(environment)
+		return nil
+	case !changed && !rewritten && slices.Equal(environment, c.given):
+		return nil
+	case c.command.Signal != 0:
 		c.log.Info("secrets have changed, and the command is signalled", "signal", c.command.Signal.String())
+		c.given = environment
 		return c.process.signal(c.command.Signal)
 	}
-	if c.process != nil {
-		c.log.Info("secrets have changed, and the command is started again")
-		c.stop()
-	}
+	c.log.Info("secrets have changed, and the command is started again")
+	c.stop()
 	c.start(environment)
 	return nil
 }
@@ -134,6 +138,7 @@ func (c *child) start(environment []string) {
 		}
 	}
 	cmd.Env = append(cmd.Env, environment...)
+	c.given = environment
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	if err := cmd.Start(); err != nil {
 		c.log.Error("the command cannot be started", "error", err)
@@ -224,9 +229,9 @@ func (c *child) end(cause error) error {
 // memory is where files do not touch a disk.
 const memory = "/dev/shm"
 
-// environment is what the command gets, as NAME=value. Files are replaced whole; their
-// paths stay the same.
-func (c *child) environment(now values) (all []string, err error) {
+// environment is what the command gets, as NAME=value. Files are replaced whole, if
+// they change; their paths stay the same.
+func (c *child) environment(now values) (all []string, rewritten bool, err error) {
 	for _, e := range c.command.Entries {
 		content := []byte(e.Text)
 		if e.Variable {
@@ -238,29 +243,34 @@ func (c *child) environment(now values) (all []string, err error) {
 		text := string(content)
 		switch {
 		case e.File:
-			if text, err = c.write(e.Name, content); err != nil {
-				return nil, err
+			var wrote bool
+			if text, wrote, err = c.write(e.Name, content); err != nil {
+				return nil, false, err
 			}
+			rewritten = rewritten || wrote
 		case bytes.IndexByte(content, 0) >= 0:
-			return nil, mistake("the value of "+e.Name+" has a NUL byte, which no environment can have", "take it as a file: `"+e.Name+": !var:file ...`")
+			return nil, false, mistake("the value of "+e.Name+" has a NUL byte, which no environment can have", "take it as a file: `"+e.Name+": !var:file ...`")
 		}
 		all = append(all, e.Name+"="+text)
 	}
-	return all, nil
+	return all, rewritten, nil
 }
 
-func (c *child) write(name string, content []byte) (path string, err error) {
+func (c *child) write(name string, content []byte) (path string, wrote bool, err error) {
 	if c.folder == "" {
 		parent := ""
 		if info, err := os.Stat(memory); err == nil && info.IsDir() {
 			parent = memory
 		}
 		if c.folder, err = os.MkdirTemp(parent, "rekey-agent-"); err != nil {
-			return "", fault.Wrap(err, "making a folder for secrets")
+			return "", false, fault.Wrap(err, "making a folder for secrets")
 		}
 	}
 	path = filepath.Join(c.folder, strings.ReplaceAll(name, string(filepath.Separator), "_"))
-	return path, client.WriteFile(path, content)
+	if has, err := os.ReadFile(path); err == nil && bytes.Equal(has, content) {
+		return path, false, nil
+	}
+	return path, true, client.WriteFile(path, content)
 }
 
 // passed are signals that mean nothing to the agent.

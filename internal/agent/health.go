@@ -76,18 +76,20 @@ func (a *Agent) states() []State {
 	return states
 }
 
-// health is 200 if the last attempt of each duty has succeeded, and else 503.
+// health is 200 if the last attempt of each duty has succeeded, and else 503. Without
+// events values come later, and that is all.
 func (a *Agent) health(w http.ResponseWriter, _ *http.Request) {
 	answer := struct {
 		OK     bool    `json:"ok"`
 		Duties []State `json:"duties"`
 	}{true, a.states()}
 	for n, s := range answer.Duties {
-		if s.Name == eventsName && s.Failures == 0 {
-			answer.Duties[n].OK = true // it goes on as long as all is well
-			continue
+		switch {
+		case s.Name != eventsName:
+			answer.OK = answer.OK && s.OK
+		case s.Failures == 0:
+			answer.Duties[n].OK = true // it goes on as long as all is well; and if not, values are polled
 		}
-		answer.OK = answer.OK && s.OK
 	}
 	w.Header().Set("Content-Type", "application/json")
 	if !answer.OK {

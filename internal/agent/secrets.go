@@ -13,18 +13,6 @@ import (
 // values are those of variables, by their ids as they are written in the plan.
 type values map[string]secret.Bytes
 
-func (v values) equal(other values) bool {
-	if len(v) != len(other) {
-		return false
-	}
-	for id, value := range v {
-		if was, ok := other[id]; !ok || !was.Equal(value) {
-			return false
-		}
-	}
-	return true
-}
-
 // source reads values with the agent's token.
 type source struct {
 	session *client.Session
@@ -54,44 +42,45 @@ func (s *source) read(names []string) (values, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.watched.ids.Store(&ids)
+	s.watched.want(ids)
 	for n, name := range names {
 		read[name] = secret.New(got[ids[n]])
 	}
 	return read, nil
 }
 
-// secretsDuty keeps files and the command's environment as the values say.
-func (a *Agent) secretsDuty(from *source, plan Plan) (*duty, error) {
+// secretsDuty keeps files and the command's environment as the values say. A command
+// that is to find a token in a file is not started before it is there.
+func (a *Agent) secretsDuty(from *source, plan Plan, token *duty) (*duty, error) {
 	files, err := newFiles(plan.Files)
 	if err != nil {
 		return nil, err
 	}
-	if a.child != nil {
-		a.child.follow(plan.Command)
-	}
-	var known values
+	untold := false // files have changed, and the command has not been told
 	return newDuty("secrets", func(ctx context.Context) (time.Duration, error) {
 		names := files.names()
-		if a.child != nil {
-			names = append(names, a.child.names()...)
+		if plan.Command != nil {
+			names = append(names, plan.Command.names()...)
 		}
 		now, err := from.readAll(unique(names), files)
 		if err != nil {
 			return 0, err
 		}
-		changed := !now.equal(known)
 		written, err := files.write(now)
 		a.counts.renders.Add(int64(written))
+		untold = untold || written > 0
 		if err != nil {
 			return 0, err
 		}
 		if a.child != nil {
-			if err := a.child.use(ctx, now, changed || written > 0); err != nil {
+			if token != nil && token.state().LastSuccess.IsZero() {
+				return shortest, nil
+			}
+			if err := a.child.use(ctx, now, untold); err != nil {
 				return 0, err
 			}
 		}
-		known = now
+		untold = false
 		return from.watched.poll(plan), nil
 	}), nil
 }

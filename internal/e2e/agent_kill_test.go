@@ -68,7 +68,6 @@ type hostWorld struct {
 	home   string
 	one    string   // the shared file
 	copied []string // the copies
-	agents []*exec.Cmd
 	kills  int
 }
 
