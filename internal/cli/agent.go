@@ -37,7 +37,8 @@ func agentCommand() *cobra.Command {
 			"identity file has a key that works. Server and identity are configured as for the other commands.\n\n" +
 			"SIGHUP reads the configuration again. SIGTERM ends the command, and then the agent; the exit status is\n" +
 			"that of the command. With --once each duty is done once, for cron and init containers. See docs/agent.md.",
-		Example: "  rekey agent --once --identity web.identity --rotate-every PT1H",
+		Example: "  rekey agent --once --rotate-every PT1H --token-file token --secret db.password=shop/db/password\n" +
+			"  echo 'PASSWORD: !var shop/db/password' >secrets.yml && rekey agent -f secrets.yml -- printenv PASSWORD",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			log, err := f.logger(cmd)
 			if err != nil {
