@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -276,7 +277,7 @@ func TestAgentOutlivesTheServer(t *testing.T) {
 	socket := w.path("health.sock")
 	p := w.agent("--secret", "password=db/password", "--rotate-every", "PT1H", "--token-file", "token", "--poll", "PT0.1S", "--health", "unix:"+socket)
 	w.says(p, &p.stderr, "agent is ready")
-	pages := http.Client{Transport: &http.Transport{Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", socket) }}}
+	pages := http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return net.Dial("unix", socket) }}}
 	health := func() (status int, duties map[string]bool) {
 		answer, err := pages.Get("http://agent/health")
 		if err != nil {
