@@ -67,6 +67,7 @@ func (a *Agent) openLogin(ctx context.Context, o client.Options, plan Plan) (*lo
 		return nil, err
 	}
 	if _, kept := client.KeepsKey(&cfg, o); !kept && !plan.keepsKey() {
+		o.Fresh = true
 		return &login{buy: func() (secret.Bytes, error) {
 			s, err := client.Open(ctx, o)
 			if err != nil {
