@@ -43,8 +43,10 @@ func (a *Agent) serveHealth(address string) (end func(), err error) {
 	network := "tcp"
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		network, address = "unix", path
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, fault.Wrap(err, "making way for the health socket")
+		if info, err := os.Lstat(path); err == nil && info.Mode().Type() == fs.ModeSocket { // of an agent that was killed
+			if err := os.Remove(path); err != nil {
+				return nil, fault.Wrap(err, "making way for the health socket")
+			}
 		}
 	}
 	listener, err := net.Listen(network, address)
