@@ -118,15 +118,14 @@ func (w *hostWorld) start() {
 }
 
 // agent starts an agent; it ends when ctx does.
-func (w *hostWorld) agent(ctx context.Context, args ...string) (*exec.Cmd, *output) {
+func (w *hostWorld) agent(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, binary, append([]string{"agent", "--timeout", "5"}, args...)...)
 	cmd.Env = append(os.Environ(), "HOME="+w.home, "CONJUR_APPLIANCE_URL="+w.line.url(), "CONJUR_ACCOUNT="+account, "CONJUR_CREDENTIAL_STORAGE=file")
-	log := &output{}
-	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Stderr = &output{}
 	if err := cmd.Start(); err != nil {
 		w.t.Fatal(err)
 	}
-	return cmd, log
+	return cmd
 }
 
 // shared lets two agents replace the key in one file, kills some of what runs, and looks.
@@ -134,8 +133,7 @@ func (w *hostWorld) shared() {
 	ctx, stop := context.WithCancel(context.Background())
 	var agents []*exec.Cmd
 	for range 1 + w.rng.IntN(2) {
-		cmd, _ := w.agent(ctx, "--identity", w.one, "--rotate-every", "PT0.02S")
-		agents = append(agents, cmd)
+		agents = append(agents, w.agent(ctx, "--identity", w.one, "--rotate-every", "PT0.02S"))
 	}
 	w.trouble(30 + w.rng.IntN(300))
 	stop() // which kills, as a power cut would
@@ -168,6 +166,9 @@ func (w *hostWorld) trouble(milliseconds int) {
 // ended waits for an agent, and counts it if it was killed.
 func (w *hostWorld) ended(cmd *exec.Cmd, must bool) {
 	_ = cmd.Wait() // how it ended follows
+	if defect := agentDefects.FindString(cmd.Stderr.(*output).String()); defect != "" {
+		w.t.Errorf("the agent's log has %q:\n%s", defect, cmd.Stderr)
+	}
 	status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
 	switch {
 	case ok && status.Signal() == syscall.SIGKILL:
@@ -204,10 +205,10 @@ func (w *hostWorld) look(host, path string) {
 	}
 	ctx, stop := context.WithTimeout(context.Background(), time.Minute)
 	defer stop()
-	cmd, log := w.agent(ctx, "--once", "--identity", path, "--rotate-every", "PT1H")
+	cmd := w.agent(ctx, "--once", "--identity", path, "--rotate-every", "PT1H")
 	if err := cmd.Wait(); err != nil {
 		w.tally.add("lockouts", 1)
-		w.t.Errorf("the next agent of %s: %v\n%s", host, err, log)
+		w.t.Errorf("the next agent of %s: %v\n%s", host, err, cmd.Stderr)
 	}
 	w.works(host, path)
 }
@@ -241,7 +242,7 @@ func (w *hostWorld) copies() {
 	defer stop()
 	var agents []*exec.Cmd
 	for _, path := range w.copied {
-		cmd, _ := w.agent(ctx, "--once", "--identity", path, "--rotate-now", "--old-key", "PT1H")
+		cmd := w.agent(ctx, "--once", "--identity", path, "--rotate-now", "--old-key", "PT1H")
 		if w.rng.IntN(4) > 0 {
 			time.AfterFunc(time.Duration(w.rng.IntN(140))*time.Millisecond, func() { _ = cmd.Process.Kill() }) // it may have ended
 		}

@@ -107,6 +107,9 @@ func (l *line) copy(from, to net.Conn, hand func([]byte) bool) {
 			if l.chance(50, "pieces delayed") {
 				l.delay()
 			}
+			if l.chance(5, "pieces stuck") {
+				time.Sleep(2 * time.Second) // longer than anybody lives here
+			}
 			if !hand(buffer[:n]) {
 				return
 			}

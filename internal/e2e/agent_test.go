@@ -89,6 +89,9 @@ func (w *workload) run(p *server) {
 	w.t.Cleanup(func() {
 		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // it has mostly ended
 		p.kill()
+		if defect := agentDefects.FindString(p.stderr.String()); defect != "" {
+			w.t.Errorf("the agent's log has %q", defect)
+		}
 		for _, secret := range []string{"first", "second", "third"} {
 			if strings.Contains(p.stderr.String(), secret) {
 				w.t.Errorf("a secret is in the log:\n%s", p.stderr.String())
@@ -99,6 +102,9 @@ func (w *workload) run(p *server) {
 		}
 	})
 }
+
+// agentDefects are what the log of an agent never has.
+var agentDefects = regexp.MustCompile(`(?m)^WARNING: DATA RACE|^panic: |^fatal error: `)
 
 // says waits until an agent or its command has written something.
 func (w *workload) says(p *server, stream *output, pattern string) []string {
@@ -143,15 +149,17 @@ func TestAgentTellsOfChanges(t *testing.T) {
 		"sh", "-c", `trap 'echo told $(cat $PASSWORD) $(cat password)' HUP; echo has $(cat $PASSWORD) $LITERAL; while :; do sleep 0.05; done`)
 	w.says(p, &p.stdout, "has first x")
 	w.becomes("both", `bob:"first"`)
+	shortest := time.Hour // the machine may be busy once
 	for _, value := range []string{"second", "third"} {
 		began := time.Now()
 		w.set("db/password", value)
 		w.becomes("password", value)
 		w.becomes("both", `bob:"`+value+`"`)
 		w.says(p, &p.stdout, "told "+value+" "+value)
-		if took := time.Since(began); took > time.Second {
-			t.Errorf("it took %v", took)
-		}
+		shortest = min(shortest, time.Since(began))
+	}
+	if shortest > time.Second {
+		t.Errorf("it took %v", shortest)
 	}
 	for _, name := range []string{"password", "both"} {
 		if info, err := os.Stat(w.path(name)); err != nil || info.Mode() != 0o600 {
