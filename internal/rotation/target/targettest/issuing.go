@@ -94,7 +94,7 @@ func (d *desk) keep(c target.Credential) {
 	d.secrets = append(d.secrets, c[target.Main].RevealString())
 }
 
-// survey is the intent, or nil if the kind needs none.
+// survey is the intent, which may be nil.
 func (d *desk) survey(ctx context.Context, dial target.Dial) (target.Credential, error) {
 	d.t.Helper()
 	made := d.target(dial)
@@ -105,10 +105,11 @@ func (d *desk) survey(ctx context.Context, dial target.Dial) (target.Credential,
 		}
 		return intent, err
 	}
-	if candidate, err := made.Candidate(d.Current); candidate != nil || err != nil {
-		d.t.Errorf("candidate %v, %v; want none, since the target issues it", candidate, err)
+	intent, err := made.Candidate(d.Current)
+	if err != nil || intent[target.Main].Len() > 0 {
+		d.t.Errorf("candidate %v, %v; want an intent at most, since the target issues it", intent, err)
 	}
-	return nil, nil
+	return intent, nil
 }
 
 // intent is that of a survey that works.
