@@ -72,6 +72,7 @@ func account(_ *testing.T, ask targettest.IssuingAsk) targettest.IssuingAccount 
 	return targettest.IssuingAccount{
 		Account: targettest.Account{Annotations: annotations, Values: values},
 		Current: target.Credential{target.Main: secret.FromString(a.secrets[0].secret), azure.KeyID: secret.FromString(a.secrets[0].id)},
+		Wrong:   target.Credential{target.Main: secret.FromString("8Q~wrong"), azure.KeyID: secret.FromString(a.secrets[0].id)},
 		ID:      id,
 		Holds: func(c target.Credential) bool {
 			api.mu.Lock()

@@ -25,12 +25,12 @@ func (a *application) token(ctx context.Context, id string, key secret.Bytes) (s
 	var granted struct {
 		AccessToken string `json:"access_token"`
 	}
-	status, refusal, err := a.client.JSON(ctx, request, &granted)
+	answer, err := a.client.JSON(ctx, request, &granted)
 	switch {
 	case err != nil:
 		return secret.Bytes{}, cloud.Unchanged(err)
-	case status/100 != 2:
-		return secret.Bytes{}, cloud.Unchanged(loginFailure(cloud.Address(a.login), status, refusal))
+	case !answer.OK():
+		return secret.Bytes{}, cloud.Unchanged(loginFailure(cloud.Address(a.login), answer))
 	case granted.AccessToken == "":
 		return secret.Bytes{}, target.Errorf(target.Refused, nil, "%s grants no token: see whether it is the right endpoint", cloud.Address(a.login))
 	}
@@ -41,12 +41,13 @@ func (a *application) token(ctx context.Context, id string, key secret.Bytes) (s
 var wrongSecret = []int{7000215, 7000222}
 
 // loginFailure classifies a refusal (RFC 6749, section 5.2). Its description stays out.
-func loginFailure(address string, status int, refusal []byte) error {
+func loginFailure(address string, answer cloud.Answer) error {
 	var said struct {
 		Error string `json:"error"`
 		Codes []int  `json:"error_codes"`
 	}
-	if json.Unmarshal(refusal, &said) != nil {
+	status := answer.Status
+	if json.Unmarshal(answer.Refusal, &said) != nil {
 		return cloud.Failure(address, status)
 	}
 	code := 0
@@ -88,17 +89,17 @@ func (a *application) ask(ctx context.Context, token secret.Bytes, method, what 
 	if err != nil {
 		return target.Errorf(target.Refused, err, "the request cannot be made")
 	}
-	status, refusal, err := a.client.JSON(ctx, cloud.Request{Method: method, URL: u, JSON: body, Bearer: token}, result)
-	if err != nil || status/100 == 2 {
+	answer, err := a.client.JSON(ctx, cloud.Request{Method: method, URL: u, JSON: body, Bearer: token}, result)
+	if err != nil || answer.OK() {
 		return err
 	}
-	address := cloud.Address(a.graph)
+	address, status := cloud.Address(a.graph), answer.Status
 	var said struct {
 		Error struct {
 			Code string `json:"code"`
 		} `json:"error"`
 	}
-	if json.Unmarshal(refusal, &said) != nil {
+	if json.Unmarshal(answer.Refusal, &said) != nil {
 		return cloud.Failure(address, status)
 	}
 	switch {

@@ -2,7 +2,6 @@ package targettest
 
 import (
 	"maps"
-	"slices"
 	"strings"
 	"testing"
 
@@ -38,7 +37,7 @@ func (s Issuing) rotates(t *testing.T, mode Mode) {
 		t.Errorf("the identity changed from %s to %s", identity, got)
 	}
 	for _, s := range d.secrets {
-		if strings.Contains(identity, s) {
+		if s != "" && strings.Contains(identity, s) {
 			t.Error("the identity holds a secret")
 		}
 	}
@@ -74,10 +73,7 @@ func (s Issuing) settles(t *testing.T, mode Mode) {
 
 func (s Issuing) wrong(t *testing.T, mode Mode) {
 	d := s.desk(t, IssuingAsk{Mode: mode})
-	right := d.Current
-	wrong := maps.Clone(right)
-	wrong[target.Main] = spoil(right[target.Main])
-	d.keep(wrong)
+	right, wrong := d.Current, d.Wrong
 	d.lacks("wrong", wrong)
 	if mode == Self {
 		d.Current = wrong
@@ -103,18 +99,6 @@ func (s Issuing) wrong(t *testing.T, mode Mode) {
 	}
 	d.only("in the end", d.ID(right))
 	d.has("current", right)
-}
-
-// spoil changes a secret where it is long enough to stay well-formed.
-func spoil(s secret.Bytes) secret.Bytes {
-	b := slices.Clone(s.Reveal())
-	for i := len(b) / 2; i < len(b); i++ {
-		if c := b[i]; c >= 'a' && c < 'z' && i > 0 && b[i-1] != '\\' {
-			b[i] = c + 1
-			break
-		}
-	}
-	return secret.New(b)
 }
 
 func (s Issuing) weak(t *testing.T, mode Mode) {
