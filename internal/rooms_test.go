@@ -41,7 +41,7 @@ var rooms = []struct {
 	{"internal/rotation/target/webhook", []string{"internal/rotation/target/delegate", "internal/rotation/target/transport", "internal/rotation/target", "internal/secret"}},
 	{"internal/rotation/target/delegate", []string{"internal/rotation/target/password", "internal/rotation/target", "internal/secret"}},
 	{"internal/rotation/target/aws", []string{"internal/rotation/target/cloud", "internal/rotation/target", "internal/secret"}},
-	{"internal/rotation/target/azure", []string{"internal/rotation/target/cloud", "internal/rotation/target", "internal/secret"}},
+	{"internal/rotation/target/azure", []string{"internal/rotation/target/cloud", "internal/rotation/target", "internal/period", "internal/secret"}},
 	{"internal/rotation/target/gcp", []string{"internal/rotation/target/cloud", "internal/rotation/target", "internal/secret"}},
 	{"internal/rotation/target/cloud", []string{"internal/rotation/target/transport", "internal/rotation/target", "internal/secret"}},
 	{"internal/rotation/target/targettest", []string{"internal/rotation/target", "internal/secret"}},

@@ -8,14 +8,14 @@
 // whose client id and secret are in the variables that annotations admin-client-id and
 // admin-client-secret name.
 //
-// Annotations login-endpoint and graph-endpoint name those of a national cloud; ca is
-// that of package cloud.
+// Annotations login-endpoint and graph-endpoint name those of a national cloud; lifetime
+// is how long a new secret is good for, in ISO 8601; ca is that of package cloud.
 //
 // Each secret that is made here has a mark in its display name that is durable before it
 // is asked for. So one whose answer was lost is found again with certainty, and nobody
 // else's is touched.
 //
-// It imports target, cloud and secret.
+// It imports target, cloud, period and secret.
 package azure
 
 import (
@@ -24,9 +24,11 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
+	"rekey/internal/period"
 	"rekey/internal/rotation/target"
 	"rekey/internal/rotation/target/cloud"
 	"rekey/internal/secret"
@@ -42,6 +44,7 @@ const (
 	graphEndpoint = "graph-endpoint"
 	adminID       = "admin-client-id"
 	adminSecret   = "admin-client-secret"
+	lifetime      = "lifetime"
 )
 
 // Kind is azure/client-secret.
@@ -50,6 +53,7 @@ func Kind() target.Kind {
 		Kind: "azure/client-secret",
 		Settings: map[string]func(string) error{
 			loginEndpoint: cloud.CheckEndpoint, graphEndpoint: cloud.CheckEndpoint, adminID: nil, adminSecret: nil,
+			lifetime: func(text string) error { _, err := period.Parse(text); return err },
 		},
 		Pairs: [][2]string{{adminID, adminSecret}},
 		Beside: func(settings map[string]string) target.Siblings {
@@ -70,6 +74,7 @@ type application struct {
 	login, graph *url.URL
 	client       *cloud.Client
 	rand         io.Reader
+	lifetime     time.Duration // of a new secret; 0: as Microsoft has it
 }
 
 // client is an application that logs in.
@@ -105,6 +110,11 @@ func open(p cloud.Place) (target.Target, error) {
 		}
 	}
 	var err error
+	if text := p.Settings[lifetime]; text != "" {
+		if a.lifetime, err = period.Parse(text); err != nil || a.lifetime <= 0 {
+			return nil, target.Errorf(target.Refused, err, "annotation %s is no time: write P180D for 180 days", lifetime)
+		}
+	}
 	if a.login, err = cloud.ParseEndpoint(cmp.Or(p.Settings[loginEndpoint], "https://login.microsoftonline.com")); err != nil {
 		return nil, target.Errorf(target.Refused, err, "%s: %s", loginEndpoint, err)
 	}

@@ -166,6 +166,37 @@ func TestASecretWithoutItsIDIsRefused(t *testing.T) {
 	}
 }
 
+func TestASecretIsGoodForAsLongAsIsSaid(t *testing.T) {
+	a := account(t, targettest.IssuingAsk{Mode: targettest.Self})
+	for _, test := range []struct {
+		lifetime string
+		want     time.Duration // 0: nothing is said
+	}{{"", 0}, {"P180D", 180 * 24 * time.Hour}} {
+		if test.lifetime != "" {
+			a.Annotations[prefix+"lifetime"] = test.lifetime
+		}
+		made, err := bind(t, a.Account).Apply(t.Context(), a.Current, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		api.mu.Lock()
+		secrets := api.apps[strings.TrimSpace(a.Values["client_id"])].secrets
+		end := secrets[len(secrets)-1].end
+		api.mu.Unlock()
+		at, err := time.Parse(time.RFC3339, end)
+		if (test.want == 0) != (end == "") || test.want != 0 && (err != nil || time.Until(at.Add(-test.want)).Abs() > time.Minute) {
+			t.Errorf("%s: secret %s ends at %q", test.lifetime, id(made), end)
+		}
+	}
+	for _, text := range []string{"180 days", "P0D"} {
+		_, err := azure.Kind().Bind(target.Binding{Annotations: map[string]string{prefix + "lifetime": text}, Values: map[string]secret.Bytes{
+			"tenant_id": secret.FromString(tenant), "client_id": secret.FromString("11111111-2222-3333-4444-555555555555")}})
+		if target.ClassOf(err) != target.Refused {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
 func TestWhatTheAPISaysHasAClass(t *testing.T) {
 	a := account(t, targettest.IssuingAsk{Mode: targettest.Self})
 	made := bind(t, a.Account)
@@ -192,6 +223,8 @@ func TestWhatTheAPISaysHasAClass(t *testing.T) {
 		{"/addPassword", apply, 409, `{"error":{"code":"Directory_ConcurrencyViolation"}}`, target.Unreachable, "somebody else"},
 		{"/addPassword", apply, 200, `{}`, target.Uncertain, "without a client secret"},
 		{"/addPassword", apply, 200, strings.Repeat(" ", 2<<20), target.Uncertain, "after the change"},
+		{"/addPassword", apply, 400, `{"error":{"code":"CredentialInvalidLifetimeAsPerAppPolicy"}}`, target.Refused, "lifetime"},
+		{"/addPassword", apply, 400, `{"error":{"code":"CredentialTypeNotAllowedAsPerAppPolicy"}}`, target.Refused, "policy"},
 		{"')", apply, 404, `{"error":{"code":"Request_ResourceNotFound"}}`, target.Refused, "no application"},
 		{"')", apply, 401, `{"error":{"code":"InvalidAuthenticationToken"}}`, target.Unreachable, "token"},
 		{"')", apply, 200, `{}`, target.Refused, "list"},

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"rekey/internal/rotation/target"
 	"rekey/internal/rotation/target/cloud"
@@ -105,6 +106,10 @@ func (a *application) ask(ctx context.Context, token secret.Bytes, method, what 
 	switch {
 	case said.Error.Code == "Authorization_RequestDenied" || status == http.StatusForbidden:
 		return target.Errorf(target.Refused, nil, "%s does not allow it: grant Application.ReadWrite.OwnedBy (application permission, with admin consent) and make the application that asks an owner of %s", address, a.id)
+	case strings.HasPrefix(said.Error.Code, "CredentialInvalidLifetime"):
+		return target.Errorf(target.Refused, nil, "%s makes no secret that is good for so long: the tenant has a policy. Give annotation %s, longer than the ttl and the grace together", address, lifetime)
+	case strings.HasPrefix(said.Error.Code, "CredentialTypeNotAllowed"):
+		return target.Errorf(target.Refused, nil, "%s makes no secret: a policy of the tenant allows none", address)
 	case status == http.StatusNotFound:
 		return target.Errorf(target.Refused, nil, "%s knows no application %s in the tenant", address, a.id)
 	case status == http.StatusUnauthorized:

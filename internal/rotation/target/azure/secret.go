@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"strings"
+	"time"
 
 	"rekey/internal/rotation/target"
 	"rekey/internal/rotation/target/cloud"
@@ -15,6 +16,7 @@ type password struct {
 	KeyID       string `json:"keyId,omitempty"`
 	DisplayName string `json:"displayName,omitempty"`
 	SecretText  string `json:"secretText,omitempty"`
+	End         string `json:"endDateTime,omitempty"`
 }
 
 // Apply is part of target.Target: it has a secret made. Handed one that was, it only sees
@@ -52,6 +54,9 @@ func (a *application) Apply(ctx context.Context, current, next target.Credential
 	request := struct {
 		Credential password `json:"passwordCredential"`
 	}{password{DisplayName: cmp.Or(name, cloud.Agent)}}
+	if a.lifetime > 0 {
+		request.Credential.End = time.Now().Add(a.lifetime).UTC().Format(time.RFC3339)
+	}
 	if err := a.ask(ctx, token, "POST", "/addPassword", request, &made); err != nil {
 		return nil, err
 	}

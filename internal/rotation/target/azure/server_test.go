@@ -34,6 +34,7 @@ type app struct {
 
 type key struct {
 	id, secret, name string
+	end              string
 	refusals         int // that are left until it is known
 }
 
@@ -146,6 +147,7 @@ func (c *cloud) graph(w http.ResponseWriter, r *http.Request, body []byte) {
 		KeyID string `json:"keyId"`
 		Made  struct {
 			DisplayName string `json:"displayName"`
+			EndDateTime string `json:"endDateTime"`
 		} `json:"passwordCredential"`
 	}
 	if err := json.Unmarshal(body, &request); err != nil {
@@ -155,6 +157,7 @@ func (c *cloud) graph(w http.ResponseWriter, r *http.Request, body []byte) {
 	switch what {
 	case "/addPassword":
 		k := a.make(request.Made.DisplayName, a.delay)
+		k.end = request.Made.EndDateTime
 		answer(w, 200, map[string]any{"keyId": k.id, "displayName": k.name, "secretText": k.secret, "hint": k.secret[:3]})
 	case "/removePassword":
 		before := len(a.secrets)
