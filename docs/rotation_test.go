@@ -30,7 +30,7 @@ func targets() *core.Targets {
 	programs := map[string]exec.Program{"shop-users": {Path: "/usr/local/bin/shop-users"}}
 	kinds := map[string]target.Kind{}
 	for _, kind := range []target.Kind{
-		postgresql.Kind(), mysql.Kind(), redis.Kind(), ldap.Kind(), ssh.Password(), ssh.Key(), aws.Kind(),
+		postgresql.Kind(), mysql.Kind(), redis.Kind(), ldap.Kind(), ssh.Password(), ssh.Key(), aws.Kind(), azure.Kind(), gcp.Kind(),
 		exec.Kind(programs), webhook.Kind(time.Now),
 	} {
 		kinds[kind.Name()] = kind

@@ -117,7 +117,8 @@ type RotationPlan struct {
 	Problem  string // why a rotation would not work; empty: nothing was found
 }
 
-// PlanRotation tries a login with the current value, and tells what a rotation would do.
+// PlanRotation tries a login with the current value, looks around where the target has to
+// be surveyed, and tells what a rotation would do.
 func (c *Core) PlanRotation(ctx context.Context, caller Caller, id ident.ID) (RotationPlan, error) {
 	p, err := c.planRotation(ctx, caller, id)
 	return p, c.decided(err, c.by(caller).RotationStep(id, p.ID, "planned only", p.State, err))
@@ -147,6 +148,10 @@ func (c *Core) planRotation(ctx context.Context, caller Caller, id ident.ID) (Ro
 		defer cancel()
 		_, err := contained(func() (struct{}, error) { return struct{}{}, r.target.Probe(ctx, r.current) })
 		problem, p.Accepted = classified(err), err == nil
+		if p.Accepted && r.surveyor != nil {
+			_, err := contained(func() (target.Credential, error) { return r.surveyor.Survey(ctx, r.current) })
+			problem = classified(err)
+		}
 	}
 	if problem != nil {
 		p.Problem = problem.Error()

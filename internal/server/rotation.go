@@ -29,7 +29,7 @@ func rotationTargets(cfg *config.Config) *core.Targets {
 	}
 	kinds := map[string]target.Kind{}
 	for _, kind := range []target.Kind{
-		postgresql.Kind(), mysql.Kind(), redis.Kind(), ldap.Kind(), ssh.Password(), ssh.Key(), aws.Kind(),
+		postgresql.Kind(), mysql.Kind(), redis.Kind(), ldap.Kind(), ssh.Password(), ssh.Key(), aws.Kind(), azure.Kind(), gcp.Kind(),
 		exec.Kind(programs), webhook.Kind(time.Now),
 	} {
 		kinds[kind.Name()] = kind

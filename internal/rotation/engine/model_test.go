@@ -91,8 +91,11 @@ func (m *model) Bind(b target.Binding) (target.Target, error) {
 	case "bind refuses":
 		return nil, target.Errorf(target.Refused, nil, "the url is malformed")
 	}
-	if t.mode == "survey" {
+	switch t.mode {
+	case "survey":
 		return surveyed{t}, nil
+	case "mark":
+		return marked{t}, nil
 	}
 	return t, nil
 }
@@ -128,6 +131,32 @@ func (t surveyed) Apply(ctx context.Context, current, intent target.Credential) 
 		value, err := t.draw()
 		a.keys[value] = true
 		made = target.Credential{target.Main: secret.FromString(value)}
+		return err
+	})
+	return made, err
+}
+
+// marked issues keys that begin with the mark of an intent.
+type marked struct{ *modelTarget }
+
+func (t marked) Candidate(target.Credential) (target.Credential, error) {
+	value, err := t.draw()
+	return target.Credential{"mark": secret.FromString(value)}, err
+}
+
+func (t marked) Apply(ctx context.Context, current, intent target.Credential) (made target.Credential, err error) {
+	err = t.call(ctx, "apply", func(a *account) error {
+		if err := a.login(current); err != nil {
+			return err
+		}
+		mark := intent["mark"].RevealString()
+		if mark == "" {
+			return target.Errorf(target.Refused, nil, "applied without an intent")
+		}
+		maps.DeleteFunc(a.keys, func(key string, _ bool) bool { return strings.HasPrefix(key, mark) })
+		value, err := t.draw()
+		a.keys[mark+value] = true
+		made = target.Credential{target.Main: secret.FromString(mark + value)}
 		return err
 	})
 	return made, err
@@ -261,7 +290,7 @@ func (t *modelTarget) Probe(ctx context.Context, c target.Credential) error {
 
 func (t *modelTarget) Retire(ctx context.Context, _, old target.Credential) error {
 	return t.call(ctx, "retire", func(a *account) error {
-		if t.mode == "issue" || t.mode == "survey" {
+		if t.mode == "issue" || t.mode == "survey" || t.mode == "mark" {
 			delete(a.keys, old[target.Main].RevealString())
 		}
 		return nil

@@ -92,8 +92,10 @@ type Target interface {
 	Identity() string
 
 	// Candidate makes the next credential without contacting the target. Where the
-	// target issues credentials itself, it is nil and Apply returns the new one; see
-	// Surveyor too.
+	// target issues credentials itself, Apply returns the new one, and this is nil or an
+	// intent: something without a value under Main, such as the name that the new one is
+	// going to have. It is durable before Apply gets it as next, again and again should
+	// answers be lost. It is no credential, and neither probed nor retired.
 	Candidate(current Credential) (Credential, error)
 
 	// Apply makes the target accept next; current is what should work now. It is
@@ -123,10 +125,8 @@ type Resetter interface {
 // Surveyor is a Target that issues credentials itself, and cannot tell one that it issued
 // with its answer lost from somebody else's unless it knows what was there before.
 type Surveyor interface {
-	// Survey takes the place of Candidate. It changes nothing at the target, and returns
-	// an intent: what Apply has to know, as next, should it be called again after an
-	// answer was lost. The intent is durable before Apply is called. It has no value under
-	// Main, so it is no credential, and neither probed nor retired.
+	// Survey takes the place of Candidate, and returns an intent. It changes nothing at
+	// the target.
 	Survey(ctx context.Context, current Credential) (Credential, error)
 }
 

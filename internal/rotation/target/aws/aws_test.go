@@ -67,12 +67,14 @@ func account(_ *testing.T, ask targettest.IssuingAsk) targettest.IssuingAccount 
 	api.mu.Lock()
 	defer api.mu.Unlock()
 	u := &user{name: "app", weak: ask.Weak, delay: ask.Delay}
+	first := api.make(u, 0)
 	return targettest.IssuingAccount{
 		Account: targettest.Account{
 			Annotations: map[string]string{prefix + "ca": "ca", prefix + "iam-endpoint": address, prefix + "sts-endpoint": address},
 			Values:      map[string]string{"ca": authority.PEM, "region": "eu-central-1\n"},
 		},
-		Current: credential(api.make(u, 0)),
+		Current: credential(first),
+		Wrong:   target.Credential{target.Main: secret.FromString("wrong/" + first.secret[6:]), aws.KeyID: secret.FromString(first.id)},
 		ID:      id,
 		Holds: func(c target.Credential) bool {
 			api.mu.Lock()

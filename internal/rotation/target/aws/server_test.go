@@ -29,6 +29,7 @@ type user struct {
 	name  string
 	weak  bool
 	delay int
+	loses int // answers with new keys that are left to lose
 }
 
 type key struct {
@@ -119,6 +120,10 @@ func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			refuse(w, 409, "LimitExceeded", "Cannot exceed quota for AccessKeysPerUser: 2")
 		default:
 			made := c.make(k.user, k.user.delay)
+			if k.user.loses > 0 {
+				k.user.loses--
+				panic(http.ErrAbortHandler) // the connection breaks
+			}
 			answer("<AccessKey>" + described(made) + "<SecretAccessKey>" + made.secret + "</SecretAccessKey></AccessKey>")
 		}
 	case "DeleteAccessKey":

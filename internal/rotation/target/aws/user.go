@@ -95,7 +95,7 @@ func (u *user) others(keys []listed, current target.Credential, intent cloud.Int
 		switch {
 		case k.id == current[KeyID].RevealString():
 		case !intent.Lost(k.id, k.made):
-			return nil, target.Errorf(target.Refused, nil, "the user has access key %s too, made at %s, and room for two only. It is not of this rotation, so it is kept: delete it if nobody needs it", k.id, k.made.UTC().Format(time.RFC3339))
+			return nil, target.Errorf(target.Refused, nil, "the user has access key %s too, made at %s, and room for two only. It is not known to be of this rotation, so it is kept: delete it if nobody needs it", k.id, k.made.UTC().Format(time.RFC3339))
 		case !u.deletes:
 			return nil, target.Errorf(target.Refused, nil, "access key %s was made at %s, most likely by this rotation, and the answer with its secret was lost. It is kept, since somebody else may have made it: CloudTrail names the program %s if not. Delete it then, or let annotation %s do that", k.id, k.made.UTC().Format(time.RFC3339), cloud.Agent, cloud.LostKeys)
 		default:

@@ -82,10 +82,20 @@ type Request struct {
 	Bearer secret.Bytes // token; empty: none
 }
 
-// JSON makes a request and reads the answer into result, which may be nil, if its status
-// is one of success. Else the answer's body is in refusal.
-func (c *Client) JSON(ctx context.Context, request Request, result any) (status int, refusal []byte, err error) {
+// Answer is what came of a request that was answered.
+type Answer struct {
+	Status  int
+	Date    time.Time // by the server's clock, or else ours
+	Refusal []byte    // what it says instead of the result
+}
+
+// OK tells whether the status is one of success.
+func (a Answer) OK() bool { return a.Status/100 == 2 }
+
+// JSON makes a request and reads the answer into result, which may be nil, if it is OK.
+func (c *Client) JSON(ctx context.Context, request Request, result any) (Answer, error) {
 	var body []byte
+	var err error
 	kind := ""
 	switch {
 	case request.Form != nil:
@@ -93,12 +103,12 @@ func (c *Client) JSON(ctx context.Context, request Request, result any) (status 
 	case request.JSON != nil:
 		kind = "application/json"
 		if body, err = json.Marshal(request.JSON); err != nil {
-			return 0, nil, target.Errorf(target.Refused, err, "the request cannot be written")
+			return Answer{}, target.Errorf(target.Refused, err, "the request cannot be written")
 		}
 	}
 	r, err := http.NewRequestWithContext(ctx, request.Method, request.URL.String(), bytes.NewReader(body))
 	if err != nil {
-		return 0, nil, target.Errorf(target.Refused, err, "the request to %s cannot be made", Address(request.URL))
+		return Answer{}, target.Errorf(target.Refused, err, "the request to %s cannot be made", Address(request.URL))
 	}
 	r.Header.Set("User-Agent", Agent)
 	r.Header.Set("Accept", "application/json")
@@ -110,19 +120,24 @@ func (c *Client) JSON(ctx context.Context, request Request, result any) (status 
 	}
 	answer, err := c.Do(r)
 	if err != nil {
-		return 0, nil, err
+		return Answer{}, err
 	}
 	text, err := io.ReadAll(answer.Body)
 	if err != nil {
-		return 0, nil, transport.Lost(Address(request.URL), err)
+		return Answer{}, transport.Lost(Address(request.URL), err)
 	}
-	if answer.StatusCode/100 != 2 {
-		return answer.StatusCode, text, nil
+	a := Answer{Status: answer.StatusCode}
+	if a.Date, err = http.ParseTime(answer.Header.Get("Date")); err != nil {
+		a.Date = time.Now()
+	}
+	if !a.OK() {
+		a.Refusal = text
+		return a, nil
 	}
 	if result != nil && json.Unmarshal(text, result) != nil {
-		return 0, nil, target.Errorf(target.Uncertain, nil, "%s answers with something else than was asked for", Address(request.URL))
+		return Answer{}, target.Errorf(target.Uncertain, nil, "%s answers with something else than was asked for", Address(request.URL))
 	}
-	return answer.StatusCode, nil, nil
+	return a, nil
 }
 
 // Agent names the program to servers, and so in the logs of the cloud.

@@ -55,7 +55,7 @@ const (
 // Lost tells whether a key, made at some moment, is most likely one that was issued with
 // its answer lost.
 func (i Intent) Lost(id string, made time.Time) bool {
-	return !slices.Contains(i.Known, id) && made.After(i.Asked.Add(-early)) && made.Before(i.Asked.Add(late))
+	return !i.Asked.IsZero() && !slices.Contains(i.Known, id) && made.After(i.Asked.Add(-early)) && made.Before(i.Asked.Add(late))
 }
 
 // The values of annotation lost-keys.

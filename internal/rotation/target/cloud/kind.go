@@ -18,6 +18,7 @@ package cloud
 
 import (
 	"errors"
+	"io"
 	"maps"
 	"net"
 	"net/url"
@@ -33,6 +34,7 @@ import (
 type Kind struct {
 	Kind     string                                           // such as "aws/secret-key"
 	Settings map[string]func(string) error                    // annotations beside ca; nil accepts any text
+	Pairs    [][2]string                                      // annotations of which either is nothing without the other
 	Beside   func(settings map[string]string) target.Siblings // beside ca
 	Open     func(Place) (target.Target, error)               // errors as those of target.Kind's Bind
 }
@@ -42,6 +44,7 @@ type Place struct {
 	Settings map[string]string       // the kind's annotations, by what follows its prefix
 	Values   map[string]secret.Bytes // as in target.Binding
 	Client   *Client
+	Rand     io.Reader
 }
 
 var (
@@ -89,6 +92,11 @@ func (k Kind) Check(annotations map[string]string) []target.Problem {
 			problems = append(problems, problem)
 		}
 	}
+	for _, pair := range k.Pairs {
+		if (settings[pair[0]] == "") != (settings[pair[1]] == "") {
+			problems = append(problems, target.Problem{Annotation: k.prefix() + pair[0], Message: "it is nothing without " + pair[1], Advice: "name both variables, or none"})
+		}
+	}
 	return problems
 }
 
@@ -118,7 +126,7 @@ func (k Kind) Bind(b target.Binding) (target.Target, error) {
 	if err != nil {
 		return nil, target.Errorf(target.Refused, err, "variable %s: %s", settings[ca], err)
 	}
-	return k.Open(Place{Settings: settings, Values: b.Values, Client: client})
+	return k.Open(Place{Settings: settings, Values: b.Values, Client: client, Rand: b.Rand})
 }
 
 // ParseEndpoint reads https://host or https://host:port, and gives it with its port.

@@ -128,11 +128,6 @@ func (s Issuing) faultsOfApply(t *testing.T, mode Mode) {
 // faultsOfReading: a broken network is never taken for a wrong key, nor for a right one.
 func (s Issuing) faultsOfReading(t *testing.T, mode Mode) {
 	d := s.desk(t, IssuingAsk{Mode: mode})
-	wrong := target.Credential{}
-	for name, value := range d.Current {
-		wrong[name] = value
-	}
-	wrong[target.Main] = spoil(wrong[target.Main])
 	sweep(t, func(t *testing.T, n *Network, ctx context.Context) {
 		d := &desk{&rig{t: t, suite: d.suite, account: d.account, secrets: d.secrets}, d.IssuingAccount}
 		if err := d.timely(ctx, func() error { return d.target(n.Dial).Probe(ctx, d.Current) }); err != nil {
@@ -141,7 +136,7 @@ func (s Issuing) faultsOfReading(t *testing.T, mode Mode) {
 	})
 	sweep(t, func(t *testing.T, n *Network, ctx context.Context) {
 		d := &desk{&rig{t: t, suite: d.suite, account: d.account, secrets: d.secrets}, d.IssuingAccount}
-		d.class("probe of a wrong key", d.timely(ctx, func() error { return d.target(n.Dial).Probe(ctx, wrong) }), target.Unreachable, target.AuthFailed)
+		d.class("probe of a wrong key", d.timely(ctx, func() error { return d.target(n.Dial).Probe(ctx, d.Wrong) }), target.Unreachable, target.AuthFailed)
 	})
 	if _, looks := d.target(nil).(target.Surveyor); looks {
 		sweep(t, func(t *testing.T, n *Network, ctx context.Context) {

@@ -1,6 +1,6 @@
-// Package targettest is what every kind of target for passwords promises, as tests that
-// run against a real server; and what such tests need: servers as processes,
-// certificates, and a network that fails when it is told to.
+// Package targettest is what every kind of target promises, as tests that run against a
+// server: Suite for passwords, Issuing for keys that the target makes; and what such tests
+// need: servers as processes, certificates, and a network that fails when it is told to.
 //
 // Only tests import it.
 package targettest
