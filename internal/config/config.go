@@ -41,6 +41,8 @@ type Config struct {
 	HostFactories        bool
 	Rotation             bool
 	RotationTargets      []string
+	Webhooks             string // path
+	WebhookTargets       []string
 	SecretVersions       int
 	PolicyVersions       int
 	UsersInRootOnly      bool
