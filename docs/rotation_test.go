@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -20,7 +21,11 @@ import (
 	"rekey/internal/rotation/target/postgresql"
 	"rekey/internal/rotation/target/redis"
 	"rekey/internal/rotation/target/ssh"
+	"rekey/internal/webhook"
 )
+
+// secretLine is a secret of a webhook.
+const secretLine = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 // targets are the kinds that the pages speak of, without a network.
 func targets() *core.Targets {
@@ -68,6 +73,16 @@ func TestRotationExamples(t *testing.T) {
 				t.Errorf("%s: the plan does not come to the target: %s", at, out)
 			}
 		case "text":
+		case "yaml webhooks.yml":
+			dir := t.TempDir()
+			for name, text := range map[string]string{"webhooks.yml": f.text, "deploy.secret": secretLine, "oncall.secret": secretLine} {
+				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if hooks, err := webhook.Read(filepath.Join(dir, "webhooks.yml")); err != nil || len(hooks) != 2 {
+				t.Errorf("%s: %v", at, err)
+			}
 		default:
 			t.Errorf("%s: a block of no known kind: %s", at, f.info)
 		}

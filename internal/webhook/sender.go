@@ -21,7 +21,7 @@ import (
 
 const (
 	requestTime   = 10 * time.Second
-	claimTime     = 3 * requestTime // after which an attempt of which nobody hears is made again
+	claimTime     = requestTime + 5*time.Second // after which an attempt of which nobody hears is made again
 	firstPause    = 5 * time.Second
 	longestPause  = time.Hour
 	patience      = 72 * time.Hour // then it is dropped

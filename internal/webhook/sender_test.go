@@ -203,7 +203,9 @@ func TestNothingIsSentWhereItMayNot(t *testing.T) {
 	w := newWorld(t, hook(t, "deploy", r.URL))
 	w.happens()
 	s := w.sender()
-	s.Dial = func(context.Context, string, string) (net.Conn, error) { return nil, &net.AddrError{Err: "not allowed"} }
+	s.Dial = func(context.Context, string, string) (net.Conn, error) {
+		return nil, &net.AddrError{Err: "not allowed"}
+	}
 	_, err := s.worker(w.hooks[0]).pass(ctx)
 	must(t, err)
 	if d := w.newest("deploy"); d.Problem == "" || r.count() > 0 {
