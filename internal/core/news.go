@@ -115,23 +115,18 @@ func (c *Core) addNews(set *row.Set) error {
 
 // newsIn finds what there is to tell in a set.
 func (c *Core) newsIn(set *row.Set) (all []news) {
-	var rotations []row.Rotation
 	for _, change := range set.Changes {
 		switch r := change.Row.(type) {
-		case row.Rotation:
-			rotations = append(rotations, r)
 		case row.RotationEvent:
 			event, told := newsOf[r.Event]
 			if !told || change.Op != row.Insert {
 				continue
 			}
 			n := news{Event: event, At: r.At, Account: r.Variable.Account(), Variable: r.Variable, Rotation: r.ID, State: r.State, By: r.Actor, Class: r.Class, Message: r.Message}
-			for _, w := range rotations { // which a set has before its event
-				if w.Variable == r.Variable {
-					n.Version = w.Version
-					if event == "rotated" && !w.RetireAt.IsZero() {
-						n.OldValueUntil = &w.RetireAt
-					}
+			if w := rotationIn(set, r.Variable); w != nil {
+				n.Version = w.Version
+				if event == "rotated" && !w.RetireAt.IsZero() {
+					n.OldValueUntil = &w.RetireAt
 				}
 			}
 			all = append(all, n)
@@ -145,4 +140,14 @@ func (c *Core) newsIn(set *row.Set) (all []news) {
 		}
 	}
 	return all
+}
+
+// rotationIn is what a set makes of the rotation of a variable; nil: nothing.
+func rotationIn(set *row.Set, variable ident.ID) *row.Rotation {
+	for _, change := range set.Changes {
+		if w, ok := change.Row.(row.Rotation); ok && w.Variable == variable && change.Op != row.Delete {
+			return &w
+		}
+	}
+	return nil
 }

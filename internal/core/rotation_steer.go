@@ -176,7 +176,7 @@ func (c *Core) request(caller Caller, id ident.ID) *row.Set {
 	w.RequestedAt, w.RequestedBy, w.RetryAt = c.now(), caller.Role, time.Time{}
 	w.Revision++
 	set := &row.Set{Require: []row.Condition{row.RotationIs{Variable: id, Revision: before.Revision}}}
+	addEvent(set, &w, row.RotationEvent{At: w.RequestedAt, ID: w.ID, State: w.State, Actor: string(caller.Role), Event: "requested"})
 	set.Add(saved(before), w)
-	addEvent(set, row.RotationEvent{Variable: id, Revision: w.Revision, At: w.RequestedAt, ID: w.ID, State: w.State, Actor: string(caller.Role), Event: "requested"})
 	return set
 }
