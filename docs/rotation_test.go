@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	osexec "os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -22,8 +23,12 @@ import (
 	"rekey/internal/rotation/target/postgresql"
 	"rekey/internal/rotation/target/redis"
 	"rekey/internal/rotation/target/ssh"
-	"rekey/internal/rotation/target/webhook"
+	targethook "rekey/internal/rotation/target/webhook"
+	"rekey/internal/webhook"
 )
+
+// secretLine is a secret of a webhook.
+const secretLine = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 // targets are the kinds that the pages speak of, without a network.
 func targets() *core.Targets {
@@ -31,7 +36,7 @@ func targets() *core.Targets {
 	kinds := map[string]target.Kind{}
 	for _, kind := range []target.Kind{
 		postgresql.Kind(), mysql.Kind(), redis.Kind(), ldap.Kind(), ssh.Password(), ssh.Key(), aws.Kind(), azure.Kind(), gcp.Kind(),
-		exec.Kind(programs), webhook.Kind(time.Now),
+		exec.Kind(programs), targethook.Kind(time.Now),
 	} {
 		kinds[kind.Name()] = kind
 	}
@@ -76,6 +81,16 @@ func TestRotationExamples(t *testing.T) {
 			}
 		case "text":
 		case "python": // the tests below run these
+		case "yaml webhooks.yml":
+			dir := t.TempDir()
+			for name, text := range map[string]string{"webhooks.yml": f.text, "deploy.secret": secretLine, "oncall.secret": secretLine} {
+				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if hooks, err := webhook.Read(filepath.Join(dir, "webhooks.yml")); err != nil || len(hooks) != 2 {
+				t.Errorf("%s: %v", at, err)
+			}
 		default:
 			t.Errorf("%s: a block of no known kind: %s", at, f.info)
 		}

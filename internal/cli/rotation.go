@@ -17,7 +17,7 @@ import (
 func rotationCommand() *cobra.Command {
 	group := &cobra.Command{Use: "rotation", Short: "See and steer the rotation of values on their targets"}
 	group.AddCommand(rotationListCommand(), rotationStatusCommand(), rotationHistoryCommand(), rotationPlanCommand(), rotationRotateCommand(),
-		rotationPauseCommand(),
+		rotationPauseCommand(), deliveriesCommand(),
 		steerCommand("resume", "End a pause", "Ends a pause. It also ends a suspension: the target as it is now is the right one.", "Resumed"),
 		steerCommand("retry", "Try again at once", "Tries again at once what has failed, also out of quarantine.", "Asked for another try"),
 		steerCommand("reconcile", "Set a new value without knowing the old one",
@@ -222,6 +222,32 @@ func rotationPauseCommand() *cobra.Command {
 			return err
 		}
 		return formOf(cmd).say(cmd, "Paused\n", map[string]any{"variable": string(variable)})
+	})
+}
+
+func deliveriesCommand() *cobra.Command {
+	var hook, state string
+	var limit int
+	cmd := &cobra.Command{
+		Use: "deliveries", Short: "List what webhooks were told, and how it went",
+		Long:    "Lists what webhooks were told of rotations and API keys, or are to be, the newest first.",
+		Example: "  rekey rotation deliveries -o table\n  rekey rotation deliveries --hook oncall --state waiting",
+		Args:    noArguments,
+	}
+	form := formatFlag(cmd.Flags())
+	cmd.Flags().StringVar(&hook, "hook", "", "only those to the webhook of this name")
+	cmd.Flags().StringVar(&state, "state", "", "only those that are waiting, delivered or dropped")
+	cmd.Flags().IntVarP(&limit, "limit", "l", 100, "at most this many, up to 1000")
+	return newRemote(cmd, func(cmd *cobra.Command, s *client.Session, _ []string) error {
+		found, err := s.Deliveries(hook, state, limit)
+		if err != nil {
+			return err
+		}
+		var rows [][]string
+		for _, d := range found.Is {
+			rows = append(rows, []string{d.CreatedAt, d.Hook, d.Event, d.Subject, d.State, strconv.Itoa(d.Attempts), or(d.Problem, "")})
+		}
+		return form.print(cmd, found.Text, []string{"AT", "HOOK", "EVENT", "ABOUT", "STATE", "ATTEMPTS", "PROBLEM"}, rows)
 	})
 }
 

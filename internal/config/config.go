@@ -43,6 +43,8 @@ type Config struct {
 	Rotation             bool
 	RotationTargets      []string
 	RotationPrograms     []Program
+	Webhooks             string // path
+	WebhookTargets       []string
 	SecretVersions       int
 	PolicyVersions       int
 	UsersInRootOnly      bool

@@ -161,6 +161,17 @@ func table() []*Setting {
 			check: func(c *Config) error { return checkPrograms(c.RotationPrograms) },
 		},
 		{
+			Key: "webhooks", ServerOnly: true, Env: []string{"REKEY_WEBHOOKS"}, Flag: "webhooks", Type: "path",
+			Doc:   "YAML file with the webhooks that are told what happens to rotations: see [rotation](rotation.md#tell-other-programs).",
+			field: func(c *Config) any { return &c.Webhooks },
+			check: func(c *Config) error { return checkFile(c.Webhooks) },
+		},
+		{
+			Key: "webhook_targets", ServerOnly: true, Env: []string{"REKEY_WEBHOOK_TARGETS"}, Flag: "webhook-targets", Type: "names, addresses and CIDR blocks",
+			Doc:   "Where webhooks may be, as in rotation_targets. Empty allows every host that the file of webhooks names.",
+			field: func(c *Config) any { return &c.WebhookTargets },
+		},
+		{
 			Key: "users_in_root_policy_only", Env: []string{"REKEY_USERS_IN_ROOT_POLICY_ONLY", "CONJUR_USERS_IN_ROOT_POLICY_ONLY"}, Flag: "users-in-root-policy-only", Type: "true or false", Default: "false",
 			Doc:   "Refuse policies that create users anywhere but in the root policy.",
 			field: func(c *Config) any { return &c.UsersInRootOnly },

@@ -70,6 +70,8 @@ type Options struct {
 	Log     *slog.Logger
 	// Targets may be nil: then no value rotates, and annotations about it are not checked.
 	Targets *Targets
+	// Hooks are told of rotations. Their names are distinct.
+	Hooks []Hook
 }
 
 // Core is the one value behind all doors. It is safe for concurrent use.
@@ -95,6 +97,9 @@ type Core struct {
 	alone   bool    // no other process has the store
 	due     dueList // guarded by mu
 	changes *changes
+
+	hooks  []Hook
+	hooked map[string]chan struct{} // by name: there is something new for it
 
 	values    *values
 	tokenKeys *token.Keys
@@ -125,6 +130,8 @@ func Open(ctx context.Context, o Options) (*Core, error) {
 		targets:   o.Targets,
 		due:       newDueList(),
 		changes:   newChanges(o.Now()),
+		hooks:     o.Hooks,
+		hooked:    map[string]chan struct{}{},
 		structure: newGate(),
 		values:    values,
 		parsing:   make(chan struct{}, parses),
@@ -132,6 +139,9 @@ func Open(ctx context.Context, o Options) (*Core, error) {
 		uses:      newUses(),
 	}
 	_, c.alone = o.Store.(store.Exclusive)
+	for _, hook := range o.Hooks {
+		c.hooked[hook.Name] = make(chan struct{}, 1)
+	}
 	c.committer = store.NewCommitter(o.Store, c.apply)
 	if c.ring, err = openRing(ctx, o, c.committer); err != nil {
 		return nil, err
@@ -182,6 +192,7 @@ func (c *Core) apply(sets []*row.Set) {
 		}
 		c.scheduleSet(set, now)
 		c.tell(set, before, now)
+		c.wakeHooks(set)
 	}
 	if signing {
 		if err := c.refreshSigners(); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"rekey/internal/audit"
 	"rekey/internal/ident"
 	"rekey/internal/rotation"
 	"rekey/internal/rotation/target"
@@ -64,7 +65,7 @@ func (c *Core) steer(ctx context.Context, caller Caller, id ident.ID, event, rea
 		w, once = c.steerOnce(ctx, caller, id, event, reason, change)
 		return once
 	})
-	return c.decided(err, c.by(caller).RotationStep(id, w.ID, event, w.State, err))
+	return c.decided(err, c.by(caller).RotationStep(id, audit.Step{Rotation: w.ID, Event: event, State: w.State}, err))
 }
 
 func (c *Core) steerOnce(ctx context.Context, caller Caller, id ident.ID, event, reason string, change func(*row.Rotation, steering) error) (row.Rotation, error) {
@@ -120,8 +121,9 @@ type RotationPlan struct {
 // PlanRotation tries a login with the current value, looks around where the target has to
 // be surveyed, and tells what a rotation would do.
 func (c *Core) PlanRotation(ctx context.Context, caller Caller, id ident.ID) (RotationPlan, error) {
+	began := c.now()
 	p, err := c.planRotation(ctx, caller, id)
-	return p, c.decided(err, c.by(caller).RotationStep(id, p.ID, "planned only", p.State, err))
+	return p, c.decided(err, c.by(caller).RotationStep(id, audit.Step{Rotation: p.ID, Event: "planned only", State: p.State, Took: c.now().Sub(began)}, err))
 }
 
 func (c *Core) planRotation(ctx context.Context, caller Caller, id ident.ID) (RotationPlan, error) {
@@ -179,6 +181,7 @@ func (c *Core) request(caller Caller, id ident.ID) *row.Set {
 	w.RequestedAt, w.RequestedBy, w.RetryAt = c.now(), caller.Role, time.Time{}
 	w.Revision++
 	set := &row.Set{Require: []row.Condition{row.RotationIs{Variable: id, Revision: before.Revision}}}
+	addEvent(set, &w, row.RotationEvent{At: w.RequestedAt, ID: w.ID, State: w.State, Actor: string(caller.Role), Event: "requested"})
 	set.Add(saved(before), w)
 	return set
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"rekey/internal/audit"
 	"rekey/internal/fault"
 	"rekey/internal/ident"
 	"rekey/internal/rotation"
@@ -84,11 +85,12 @@ func (r *RotationRun) audit(next rotation.Run, f rotation.Facts) error {
 	}
 	by := r.c.from(Origin{}, r.by())
 	by.Time = f.Now
+	step := audit.Step{Rotation: next.Row.ID, Event: next.Outcome, State: next.Row.State, Took: f.Now.Sub(r.started)}
 	var failure error
 	if next.Failure != nil {
-		failure = next.Failure
+		failure, step.Class = next.Failure, next.Failure.Class.String()
 	}
-	return r.c.record(by.RotationStep(r.id, next.Row.ID, next.Outcome, next.Row.State, failure))
+	return r.c.record(by.RotationStep(r.id, step, failure))
 }
 
 func (r *RotationRun) by() ident.ID {

@@ -90,6 +90,7 @@ var routes = []route{
 	{"GET", "/secrets/static/*id", token, noBody, v2Stable((*api).showStaticSecret)},
 
 	{"GET", "/events/:account", token, noBody, (*api).events},
+	{"GET", "/deliveries/:account", token, noBody, (*api).listDeliveries},
 
 	{"GET", "/rotations/:account", token, noBody, (*api).listRotations},
 	{"GET", "/rotations/:account/variable/*id?history", token, noBody, (*api).rotationHistory},

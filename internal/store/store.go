@@ -20,7 +20,7 @@ var (
 	// ErrChanged: a condition of the set did not hold, or a row that it inserts
 	// exists, or one that it updates, deletes or refers to does not, or one that it
 	// deletes is still referred to. The message names the row. Nothing of the set was
-	// stored. Deleting a Secret, PolicyVersion or RotationEvent that does not exist is no error:
+	// stored. Deleting a Secret, PolicyVersion, RotationEvent or Delivery that does not exist is no error:
 	// somebody else has trimmed it.
 	ErrChanged = errors.New("the rows have changed since they were read")
 	// ErrNotFound: there is no such row.
@@ -36,7 +36,7 @@ type Store interface {
 	// usable before anything else, because the rest is sealed with them.
 	DataKeys(ctx context.Context) ([]row.DataKey, error)
 
-	// Load visits every row but data keys and rotation events, in one consistent snapshot, such
+	// Load visits every row but data keys, rotation events and deliveries, in one consistent snapshot, such
 	// that a row comes after those it refers to by foreign key: accounts, signing
 	// keys, roles, resources (in the order of their ids), memberships, permissions,
 	// annotations, API keys, staged keys, old keys, uses of keys, passwords, restrictions, secrets (by resource and
@@ -72,6 +72,8 @@ type Store interface {
 	// PolicyVersions returns the kept versions of a policy with their texts, oldest
 	// first; none is no error.
 	PolicyVersions(ctx context.Context, policy ident.ID) ([]row.PolicyVersion, error)
+
+	Deliveries
 
 	// Close waits for running calls and releases the store.
 	Close() error

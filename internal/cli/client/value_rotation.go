@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"rekey/internal/fault"
@@ -39,6 +40,14 @@ type RotationPlan struct {
 	Problem  *string
 }
 
+// Delivery is what a webhook was told, or is to be.
+type Delivery struct {
+	ID, Hook, Event, Subject, State string
+	CreatedAt                       string `json:"created_at"`
+	Attempts                        int
+	Problem                         *string
+}
+
 // Answer is a result with the JSON that it was read from, so that nothing that the
 // server says is lost where it is printed.
 type Answer[T any] struct {
@@ -68,6 +77,17 @@ func (s *Session) RotationHistory(variable ident.ID) (Answer[[]RotationEvent], e
 // PlanRotation tells what a rotation would meet.
 func (s *Session) PlanRotation(variable ident.ID) (Answer[RotationPlan], error) {
 	return ask[RotationPlan](s, "POST", rotationPath(variable), url.Values{"plan": {""}}, Task{Do: "plan the rotation of", On: string(variable), Privilege: "update"})
+}
+
+// Deliveries lists what webhooks were told, the newest first. Empty words do not narrow it.
+func (s *Session) Deliveries(hook, state string, limit int) (Answer[[]Delivery], error) {
+	query := url.Values{"limit": {strconv.Itoa(limit)}}
+	for name, value := range map[string]string{"hook": hook, "state": state} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	return ask[[]Delivery](s, "GET", "/deliveries/"+url.PathEscape(s.Account), query, Task{Do: "list", On: "deliveries"})
 }
 
 // SteerRotation asks for what a verb says; it happens later.

@@ -99,7 +99,7 @@ func (s *Store) write(change row.Change) (refused, err error) {
 		}
 	case row.Delete:
 		n, err = s.writer.exec(t.deleteSQL, values[:len(t.key)]...)
-		if n == 0 && t != secrets && t != policyVersions && t != rotationEvents {
+		if n == 0 && t != secrets && t != policyVersions && t != rotationEvents && t != deliveries {
 			refused = changed("%s does not exist", describe(change.Row))
 		}
 	default:

@@ -62,6 +62,8 @@ func encode(r row.Row) (*table, []driver.Value, error) {
 		return credentials, []driver.Value{string(r.Variable), string(r.Slot), blob(r.Sealed)}, nil
 	case row.RotationEvent:
 		return rotationEvents, encodeRotationEvent(r), nil
+	case row.Delivery:
+		return deliveries, encodeDelivery(r), nil
 	}
 	return nil, nil, fault.New(fault.Internal, "rows of type %T cannot be stored", r)
 }
