@@ -16,7 +16,7 @@ import (
 // A shell waits for completions while somebody types: what does not come in time does
 // not come.
 const (
-	completionTime  = 2 * time.Second
+	completionTime  = 3 * time.Second
 	mostCompletions = 1000
 )
 
