@@ -140,6 +140,11 @@ type keyring struct {
 	rand   io.Reader
 }
 
+var _ target.Resetter = (*keyring)(nil)
+
+// Resets is part of target.Resetter: an administrator adds a line whatever keys work.
+func (k *keyring) Resets() bool { return k.admin != nil }
+
 // Identity is part of target.Target.
 func (k *keyring) Identity() string {
 	return k.server.Address() + " user " + strconv.Quote(k.user) + " file " + strconv.Quote(k.file)
