@@ -66,8 +66,9 @@ type hostWorld struct {
 	server *server
 	line   *line
 	home   string
-	one    string   // the shared file
-	copied []string // the copies
+	one    string        // the shared file
+	copied []string      // the copies
+	usual  time.Duration // that one agent takes to replace one key, if nobody disturbs it
 	kills  int
 }
 
@@ -84,7 +85,17 @@ func newHostWorld(t *testing.T, rng *rand.Rand, y *tally) *hostWorld {
 	for _, name := range []string{"many", "many-copy"} {
 		w.copied = append(w.copied, w.identity(name, keys["host/many"], 0o600))
 	}
+	began := time.Now()
+	if cmd := w.agent(context.Background(), "--once", "--identity", w.one, "--rotate-now"); cmd.Wait() != nil {
+		t.Fatal(cmd.Stderr)
+	}
+	w.usual = time.Since(began)
 	return w
+}
+
+// some is a random part of so many times the usual time.
+func (w *hostWorld) some(times float64) time.Duration {
+	return time.Duration(w.rng.Float64() * times * float64(w.usual))
 }
 
 // identity writes a file with the login and key of a host.
@@ -135,7 +146,7 @@ func (w *hostWorld) shared() {
 	for range 1 + w.rng.IntN(2) {
 		agents = append(agents, w.agent(ctx, "--identity", w.one, "--rotate-every", "PT0.02S"))
 	}
-	w.trouble(30 + w.rng.IntN(300))
+	w.trouble(w.usual/2 + w.some(3))
 	stop() // which kills, as a power cut would
 	for _, cmd := range agents {
 		w.ended(cmd, true)
@@ -146,14 +157,13 @@ func (w *hostWorld) shared() {
 }
 
 // trouble has the line be bad for some time, and kills the server in half of all cases.
-func (w *hostWorld) trouble(milliseconds int) {
+func (w *hostWorld) trouble(d time.Duration) {
 	w.line.bad.Store(w.rng.IntN(3) > 0)
-	d := time.Duration(milliseconds) * time.Millisecond
 	if w.rng.IntN(2) == 0 {
 		time.Sleep(d)
 		return
 	}
-	at := time.Duration(w.rng.Int64N(int64(d)))
+	at := time.Duration(w.rng.Int64N(int64(d) + 1))
 	time.Sleep(at)
 	w.server.kill()
 	w.killed("servers killed")
@@ -244,11 +254,11 @@ func (w *hostWorld) copies() {
 	for _, path := range w.copied {
 		cmd := w.agent(ctx, "--once", "--identity", path, "--rotate-now", "--old-key", "PT1H")
 		if w.rng.IntN(4) > 0 {
-			time.AfterFunc(time.Duration(w.rng.IntN(140))*time.Millisecond, func() { _ = cmd.Process.Kill() }) // it may have ended
+			time.AfterFunc(w.some(1.5), func() { _ = cmd.Process.Kill() }) // it may have ended
 		}
 		agents = append(agents, cmd)
 	}
-	w.trouble(20 + w.rng.IntN(100))
+	w.trouble(w.some(1.2))
 	for _, cmd := range agents {
 		w.ended(cmd, false)
 	}
