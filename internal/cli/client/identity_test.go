@@ -281,3 +281,36 @@ func TestWhatIsNoKeyInAFileIsRefused(t *testing.T) {
 		})
 	}
 }
+
+// Given a machine that is set up with a configuration file that names the identity, which is a
+// link, then the key in what it leads to is replaced, with its mode, and the link stays.
+func TestTheConfiguredIdentityMayBeALink(t *testing.T) {
+	url, key := serve(t)
+	dir := t.TempDir()
+	real := filepath.Join(dir, "elsewhere", "identity")
+	link := filepath.Join(dir, "conjur.identity")
+	check(t, os.Mkdir(filepath.Dir(real), 0o700))
+	check(t, os.WriteFile(real, []byte("# mine\nmachine "+url+"/authn login admin password "+key+"\n"), 0o600))
+	check(t, os.Chmod(real, 0o640))
+	check(t, os.Symlink(real, link))
+	check(t, os.WriteFile(filepath.Join(dir, "conjur.conf"), []byte("appliance_url: "+url+"\naccount: demo\nnetrc_path: "+link+"\n"), 0o600))
+	t.Setenv("CONJURRC", filepath.Join(dir, "conjur.conf"))
+	t.Setenv("CONJUR_APPLIANCE_URL", "")
+	t.Setenv("CONJUR_ACCOUNT", "")
+
+	done, err := keepOnce(t, Upkeep{Now: true})
+	if err != nil || !done.Rotated || stored(t).RevealString() == key || !works(t, stored(t)) {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	if to, err := os.Readlink(link); err != nil || to != real {
+		t.Errorf("the link leads to %s, %v", to, err)
+	}
+	text, err := os.ReadFile(real)
+	info, failed := os.Stat(real)
+	if err != nil || failed != nil || info.Mode() != 0o640 || !strings.HasPrefix(string(text), "# mine\nmachine ") {
+		t.Errorf("%v %s, %v, %v", info.Mode(), text, err, failed)
+	}
+	if entries, err := os.ReadDir(filepath.Dir(real)); err != nil || len(entries) != 1 {
+		t.Errorf("%v, %v", entries, err)
+	}
+}
