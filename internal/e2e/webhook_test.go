@@ -67,7 +67,7 @@ func TestWebhooksAreToldAfterKills(t *testing.T) {
 	if acknowledged == 0 {
 		t.Fatal("no key was replaced")
 	}
-	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		mutex.Lock()
 		n := len(told)
 		mutex.Unlock()
