@@ -32,6 +32,13 @@ type Change struct {
 type Set struct {
 	Require []Condition
 	Changes []Change
+
+	// Structural says that the set was planned on the structure as a whole: roles,
+	// resources and what stands between them. It holds only if no other process has
+	// stored a structural set after Base, the number of the newest change that the
+	// planner had seen. Sets of one transaction may build on each other.
+	Structural bool
+	Base       int64
 }
 
 // Add appends a change.
