@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"slices"
 	"sync"
@@ -16,8 +17,9 @@ const maxBatch = 2048
 // Committer is the way to write to a Store: it gathers the sets that arrive while a
 // transaction is being made durable into the next one. Nobody waits for a timer.
 type Committer struct {
-	store Store
-	apply func([]*row.Set)
+	store    Store
+	apply    func([]*row.Set)
+	follower *follower // nil unless the store is shared
 
 	mu     sync.Mutex
 	queue  []*submission
@@ -84,6 +86,9 @@ func (c *Committer) Close() error {
 	c.mu.Unlock()
 	c.signal()
 	<-c.done
+	if c.follower != nil {
+		c.follower.end()
+	}
 	return nil
 }
 
@@ -149,8 +154,7 @@ func (c *Committer) commit(batch []*submission) {
 	for i, sub := range batch {
 		sets[i] = sub.set
 	}
-	// The sets are several callers', so no context of one of them applies.
-	results, err := c.store.Commit(context.Background(), sets)
+	results, at, err := c.transact(sets)
 	accepted := sets[:0]
 	for i, sub := range batch {
 		switch {
@@ -162,10 +166,31 @@ func (c *Committer) commit(batch []*submission) {
 			accepted = append(accepted, sub.set)
 		}
 	}
-	if len(accepted) > 0 {
+	switch {
+	case c.follower != nil:
+		// Whoever was refused looks again, at what others have stored meanwhile.
+		if failed := c.follower.settle(Entry{at, accepted}, slices.ContainsFunc(results, refused)); failed != nil && err == nil {
+			for _, sub := range batch {
+				if sub.err == nil {
+					sub.err = failed
+				}
+			}
+		}
+	case len(accepted) > 0:
 		c.apply(accepted)
 	}
 	for _, sub := range batch {
 		close(sub.done)
 	}
+}
+
+func refused(err error) bool { return errors.Is(err, ErrChanged) }
+
+// transact stores sets. They are several callers', so no context of one of them applies.
+func (c *Committer) transact(sets []*row.Set) (results []error, at Position, err error) {
+	if c.follower != nil {
+		return c.follower.store.CommitAt(context.Background(), sets)
+	}
+	results, err = c.store.Commit(context.Background(), sets)
+	return results, at, err
 }

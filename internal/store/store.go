@@ -112,9 +112,8 @@ type Shared interface {
 	// has stored one after its Base.
 	CommitAt(ctx context.Context, sets []*row.Set) ([]error, Position, error)
 
-	// Follow returns what was stored after a position, oldest first, perhaps not all
-	// of it; none says that there is nothing newer. What a transaction has stored that
-	// was acknowledged before Follow was called is there, or comes with the next call.
-	// ErrBehind if the history after it is not known.
-	Follow(ctx context.Context, after Position) ([]Entry, error)
+	// Follow returns what was stored after a position, oldest first: everything that
+	// was acknowledged before Follow was called, unless more says that there is more to
+	// come. ErrBehind if the history after the position is not known.
+	Follow(ctx context.Context, after Position) (entries []Entry, more bool, err error)
 }

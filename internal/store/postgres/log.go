@@ -26,7 +26,7 @@ const page = 500
 // Follow returns what was stored after a position, as store.Shared says. The entry of
 // the position itself comes along without its content: if it is not there or has another
 // mark, the position is not of this history.
-func (s *Store) Follow(ctx context.Context, after store.Position) (entries []store.Entry, err error) {
+func (s *Store) Follow(ctx context.Context, after store.Position) (entries []store.Entry, more bool, err error) {
 	columns := []schema.Column{{Name: "number", Kind: schema.Int}, {Name: "mark", Kind: schema.Bytes}, {Name: "body", Kind: schema.Bytes}}
 	next, same := after.Number, false
 	begin := func() { entries, next, same = nil, after.Number, false }
@@ -52,11 +52,11 @@ func (s *Store) Follow(ctx context.Context, after store.Position) (entries []sto
 		entries = append(entries, store.Entry{At: at, Sets: sets})
 		return nil
 	}, `SELECT number, mark, CASE WHEN number > $1 THEN body ELSE '' END FROM rekey.log
-		WHERE number >= $1 ORDER BY number LIMIT $2`, one(schema.Int, after.Number), one(schema.Int, int64(page)))
+		WHERE number >= $1 ORDER BY number LIMIT $2`, one(schema.Int, after.Number), one(schema.Int, int64(page+1)))
 	if err == nil && !same {
 		err = store.ErrBehind
 	}
-	return entries, err
+	return entries, len(entries) == page, err
 }
 
 // trim forgets old entries. If it fails somebody else does it, or the next call.
