@@ -2,6 +2,7 @@ package rbac
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"rekey/internal/row"
@@ -102,10 +103,61 @@ func (w *world) planned(t *testing.T, g *Graph, before *oracle, steps *int) *ora
 	if d := difference(durable.lines(), after.lines()); d != "" {
 		t.Fatalf("the store would have something else than was planned:\n%s", d)
 	}
+	w.assumed(t, g, before, durable, tx.Changes())
+	*steps++
 	if err := g.Apply(&row.Set{Changes: tx.Changes()}); err != nil {
 		t.Fatal(err)
 	}
 	*steps++
 	requireEqual(t, g, after, "after applying")
 	return after
+}
+
+// assumed assumes a set that is on its way, with whatever else may be in it, and another
+// one on top of it, and plans on top of both. Taken back, all that leaves no trace.
+func (w *world) assumed(t *testing.T, g *Graph, before, durable *oracle, changes []row.Change) {
+	t.Helper()
+	then := durable.clone()
+	first, second := &row.Set{Changes: slices.Clone(changes)}, &row.Set{}
+	for range w.Intn(12) {
+		switch c, ok := w.other(then); c.Row.(type) {
+		case row.Account, row.SigningKey, row.HostFactoryToken:
+			if ok {
+				w.assumed(t, g, before, durable, changes) // with luck there is none of these
+				return
+			}
+		default:
+			set := second
+			if len(second.Changes) == 0 && w.Intn(2) == 0 {
+				set = first
+			}
+			if ok {
+				set.Changes = append(set.Changes, c)
+			}
+		}
+	}
+	under := g.Begin()
+	for _, set := range []*row.Set{first, second} {
+		if err := under.Assume(set); err != nil {
+			t.Fatal(err)
+		}
+	}
+	requireEqual(t, g, then, "while assuming")
+	over := g.Begin()
+	for range w.Intn(12) {
+		w.plan(over, then)
+	}
+	requireEqual(t, g, then, "while planning on top")
+	over.Rollback()
+	under.Rollback()
+	requireEqual(t, g, before, "after taking back what was assumed")
+	if len(under.Changes()) > 0 {
+		t.Fatal("what is assumed is planned")
+	}
+	misfit := g.Begin()
+	if err := misfit.Assume(&row.Set{Changes: append(slices.Clone(changes), row.Change{Op: row.Delete, Row: row.Role{ID: "none"}})}); err == nil {
+		t.Fatal("a set that does not fit is assumed")
+	}
+	misfit.Rollback()
+	requireEqual(t, g, before, "after a set that does not fit")
 }

@@ -32,13 +32,13 @@ type Change struct {
 type Set struct {
 	Require []Condition
 	Changes []Change
-
-	// Structural says that the set was planned on the structure as a whole: roles,
-	// resources and what stands between them. It holds only if no other process has
-	// stored a structural set after Base, the number of the newest change that the
-	// planner had seen. Sets of one transaction may build on each other.
-	Structural bool
-	Base       int64
+	// Chained sets were computed one on top of the other: where one of a transaction is
+	// refused, so is each chained one after it.
+	Chained bool
+	// Base, of a chained set, is the number of the newest change of the store that it
+	// was computed on: if several processes use the store, no other one may have stored a
+	// chained set since.
+	Base int64
 }
 
 // Add appends a change.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"slices"
 	"sync"
@@ -22,18 +23,21 @@ type Committer struct {
 	follower *follower // nil unless the store is shared
 
 	mu     sync.Mutex
-	queue  []*submission
+	queue  []*Pending
 	closed bool
 
 	wake chan struct{} // holds one signal: the queue or closed has changed
 	done chan struct{} // closed when the last set has been stored after Close
 }
 
-// submission is a set on its way. err is set before done is closed.
-type submission struct {
-	set  *row.Set
-	err  error
-	done chan struct{}
+// Pending is a set on its way.
+type Pending struct {
+	c       *Committer
+	set     *row.Set
+	after   *Pending // that has to be stored before; nil if none has, or its outcome is known
+	taken   bool
+	settled chan struct{} // closed when the outcome is known
+	err     error         // the outcome
 }
 
 // NewCommitter starts a committer for s, which stays the caller's to close. After
@@ -56,26 +60,49 @@ func (c *Committer) Submit(ctx context.Context, set *row.Set) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	sub := &submission{set: set, done: make(chan struct{})}
+	return c.Enqueue(set, nil).Wait(ctx)
+}
+
+// Enqueue is Submit for a chained set that was computed on top of another one, after,
+// which may be on its way still: it is stored after that one, in the same transaction
+// or a later one, and not at all if that one is not; then it is ErrChanged. after is
+// nil for the first of a chain. Somebody has to Wait for the outcome.
+func (c *Committer) Enqueue(set *row.Set, after *Pending) *Pending {
+	sub := &Pending{c: c, set: set, after: after, settled: make(chan struct{})}
 	c.mu.Lock()
+	defer c.signal()
+	defer c.mu.Unlock()
 	if c.closed {
-		c.mu.Unlock()
-		return ErrClosed
+		sub.settle(ErrClosed)
+		return sub
 	}
 	c.queue = append(c.queue, sub)
-	c.mu.Unlock()
-	c.signal()
+	return sub
+}
 
+// Wait returns the outcome, as Submit does. Whoever has enqueued the set calls it; it
+// may withdraw the set.
+func (p *Pending) Wait(ctx context.Context) error {
 	select {
-	case <-sub.done:
-		return sub.err
+	case <-p.settled:
+		return p.err
 	case <-ctx.Done():
 	}
-	if c.withdraw(sub) {
-		return ctx.Err()
-	}
-	<-sub.done
-	return sub.err
+	p.c.withdraw(p, ctx.Err())
+	<-p.settled
+	return p.err
+}
+
+// Settled is closed when the outcome is known, which Err returns from then on.
+func (p *Pending) Settled() <-chan struct{} { return p.settled }
+
+// Err is the outcome, when it is known.
+func (p *Pending) Err() error { return p.err }
+
+// settle makes the outcome known. The caller holds the committer's lock.
+func (p *Pending) settle(err error) {
+	p.err, p.after = err, nil
+	close(p.settled)
 }
 
 // Close refuses new sets, waits until those that were submitted are stored, and
@@ -99,15 +126,14 @@ func (c *Committer) signal() {
 	}
 }
 
-// withdraw takes a submission out of the queue, if it is still there.
-func (c *Committer) withdraw(sub *submission) bool {
+// withdraw takes a set out of the queue, if it is still there.
+func (c *Committer) withdraw(sub *Pending, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	i := slices.Index(c.queue, sub)
-	if i >= 0 {
+	if i := slices.Index(c.queue, sub); i >= 0 {
 		c.queue = slices.Delete(c.queue, i, i+1)
+		sub.settle(err)
 	}
-	return i >= 0
 }
 
 // run is a goroutine of its own rather than the work of the first submitter,
@@ -130,57 +156,75 @@ func (c *Committer) run() {
 	}
 }
 
-// take removes the next batch from the queue: the first submission and all others
-// that fit in beside it, so that small ones overtake a huge one, but only once.
-func (c *Committer) take() (batch []*submission, closed bool) {
+// errBroken settles what is chained to a set that was not stored.
+var errBroken = fmt.Errorf("%w: a set that this one builds on was not stored", ErrChanged)
+
+// take removes the next batch from the queue: the first set and all others that fit
+// in beside it, so that small ones overtake a huge one, but only once. None overtakes
+// one that it builds on.
+func (c *Committer) take() (batch []*Pending, closed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	size, rest := 0, c.queue[:0]
-	for i, sub := range c.queue {
+	for _, sub := range c.queue {
 		n := len(sub.set.Changes) + len(sub.set.Require)
-		if i > 0 && size+n > maxBatch {
+		switch before := sub.after; {
+		case before != nil && before.failed():
+			sub.settle(errBroken)
+		case before != nil && !before.taken, len(batch) > 0 && size+n > maxBatch:
 			rest = append(rest, sub)
-			continue
+		default:
+			sub.taken = true
+			batch, size = append(batch, sub), size+n
 		}
-		batch, size = append(batch, sub), size+n
 	}
 	clear(c.queue[len(rest):])
 	c.queue = rest
 	return batch, c.closed
 }
 
-func (c *Committer) commit(batch []*submission) {
+// failed tells whether it is known that a set was not stored. The caller holds the
+// committer's lock.
+func (p *Pending) failed() bool {
+	select {
+	case <-p.settled:
+		return p.err != nil
+	default:
+		return false
+	}
+}
+
+func (c *Committer) commit(batch []*Pending) {
 	sets := make([]*row.Set, len(batch))
 	for i, sub := range batch {
 		sets[i] = sub.set
 	}
 	results, at, err := c.transact(sets)
+	if err != nil {
+		results = slices.Repeat([]error{err}, len(batch))
+	}
 	accepted := sets[:0]
 	for i, sub := range batch {
-		switch {
-		case err != nil:
-			sub.err = err
-		case results[i] != nil:
-			sub.err = results[i]
-		default:
+		if results[i] == nil {
 			accepted = append(accepted, sub.set)
 		}
 	}
 	switch {
 	case c.follower != nil:
 		// Whoever was refused looks again, at what others have stored meanwhile.
-		if failed := c.follower.settle(Entry{at, accepted}, slices.ContainsFunc(results, refused)); failed != nil && err == nil {
-			for _, sub := range batch {
-				if sub.err == nil {
-					sub.err = failed
-				}
+		failed := c.follower.settle(Entry{at, accepted}, slices.ContainsFunc(results, refused))
+		for i := range results {
+			if results[i] == nil {
+				results[i] = failed
 			}
 		}
 	case len(accepted) > 0:
 		c.apply(accepted)
 	}
-	for _, sub := range batch {
-		close(sub.done)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, sub := range batch {
+		sub.settle(results[i])
 	}
 }
 

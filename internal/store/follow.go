@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"sync"
 	"time"
+
+	"rekey/internal/fault"
 )
 
 // Memory is what a process keeps in memory of a Shared store.
@@ -174,8 +176,13 @@ func (f *follower) settle(e Entry, look bool) error {
 	defer cancel()
 	for {
 		err := f.catchUp(ctx)
-		if err == nil || ctx.Err() != nil {
-			return err
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return &fault.Error{Kind: fault.Unavailable, Cause: err, Log: err.Error(),
+				Message: "the change was stored, but this server cannot read what was stored before it",
+				Advice:  "look what is there before you try again"}
 		}
 		time.Sleep(100 * time.Millisecond) // the store has waited already
 	}

@@ -50,8 +50,9 @@ type Store interface {
 	// element for each set: nil, or an error that concerns that set alone: it wraps
 	// ErrChanged, or is a fault of kind Internal about a row or condition that no
 	// engine could store or check. References are looked at when the whole set has
-	// been stored, so that the order of its changes does not matter for them. The
-	// second result tells that the transaction as a whole failed: then nothing at all
+	// been stored, so that the order of its changes does not matter for them. A chained
+	// set that comes after a refused chained one is not tried, and refused with ErrChanged.
+	// The second result tells that the transaction as a whole failed: then nothing at all
 	// was stored. ctx counts only until the transaction begins.
 	Commit(ctx context.Context, sets []*row.Set) ([]error, error)
 
@@ -108,8 +109,8 @@ type Shared interface {
 	LoadAt(ctx context.Context, visit func(row.Row) error) (Position, error)
 
 	// CommitAt is Commit, and returns the position of the transaction; zero if no set
-	// was accepted. A structural set is refused with ErrChanged if another transaction
-	// has stored one after its Base.
+	// was accepted. A chained set is refused with ErrChanged if another process has
+	// stored one after its Base.
 	CommitAt(ctx context.Context, sets []*row.Set) ([]error, Position, error)
 
 	// Follow returns what was stored after a position, oldest first: everything that

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -57,24 +58,24 @@ const (
 	settings = `SELECT set_config('idle_in_transaction_session_timeout', '5000', true),
 		set_config('lock_timeout', '20000', true),
 		CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', true) END`
-	queue = "SELECT number, structure FROM rekey.log_head WHERE id = 1 FOR UPDATE"
+	queue = "SELECT number, chained FROM rekey.log_head WHERE id = 1 FOR UPDATE"
 )
 
-var headColumns = []schema.Column{{Name: "number", Kind: schema.Int}, {Name: "structure", Kind: schema.Int}}
+var headColumns = []schema.Column{{Name: "number", Kind: schema.Int}, {Name: "chained", Kind: schema.Int}}
 
 // transact is one attempt at a transaction: a round trip that takes the place in the
 // queue and reads what matters, and one that writes.
 func (s *Store) transact(ctx context.Context, sets []*row.Set) ([]error, store.Position, error) {
 	all, needed := prepare(sets)
 	l := newLedger()
-	var number, structure int64
+	var number, chained int64
 	p := &pipeline{}
 	p.add(nil, begin)
 	p.add(nil, settings)
 	p.add(func(raw [][]byte) error {
 		values, err := scan(headColumns, raw)
 		if err == nil {
-			number, structure = values[0].(int64), values[1].(int64)
+			number, chained = values[0].(int64), values[1].(int64)
 		}
 		return err
 	}, queue)
@@ -88,14 +89,15 @@ func (s *Store) transact(ctx context.Context, sets []*row.Set) ([]error, store.P
 	if _, err := p.run(ctx, c.Conn().PgConn()); err != nil {
 		return nil, store.Position{}, err
 	}
+	if chained != s.chained {
+		s.foreign = chained
+	}
 	needed.settle(l)
 	results := make([]error, len(all))
 	var accepted []*row.Set
-	structural := false
 	for i := range all {
-		if results[i] = l.decide(&all[i], structure); results[i] == nil && len(sets[i].Changes) > 0 {
+		if results[i] = l.decide(&all[i], s.foreign); results[i] == nil && len(sets[i].Changes) > 0 {
 			accepted = append(accepted, sets[i])
-			structural = structural || sets[i].Structural
 		}
 	}
 	if len(accepted) == 0 {
@@ -116,22 +118,25 @@ func (s *Store) transact(ctx context.Context, sets []*row.Set) ([]error, store.P
 	l.write(w, needed)
 	w.add(nil, "INSERT INTO rekey.log (number, mark, at, body) VALUES ($1, $2, $3, $4)",
 		one(schema.Int, at.Number), one(schema.Bytes, at.Mark[:]), one(schema.Int, time.Now().UnixMilli()), one(schema.Bytes, body))
-	if structural {
-		structure = at.Number
+	if slices.ContainsFunc(accepted, func(set *row.Set) bool { return set.Chained }) {
+		chained = at.Number
 	}
-	w.add(nil, "UPDATE rekey.log_head SET number = $1, structure = $2 WHERE id = 1", one(schema.Int, at.Number), one(schema.Int, structure))
+	w.add(nil, "UPDATE rekey.log_head SET number = $1, chained = $2 WHERE id = 1", one(schema.Int, at.Number), one(schema.Int, chained))
 	w.add(nil, "COMMIT")
 	tag, err := w.run(ctx, c.Conn().PgConn())
 	if err == nil && tag != "COMMIT" {
 		err = fmt.Errorf("the database answers COMMIT with %s", tag)
 	}
-	if err == nil {
-		return results, at, nil
+	if err != nil && !known(err) {
+		err = s.resolve(ctx, at, err)
 	}
-	if known(err) {
+	if err != nil {
 		return nil, store.Position{}, err
 	}
-	return s.resolve(ctx, results, at, err)
+	if chained == at.Number {
+		s.chained = chained
+	}
+	return results, at, nil
 }
 
 // known tells whether an error says for certain that the transaction was not stored:
@@ -144,7 +149,7 @@ func known(err error) bool {
 // resolve finds out whether a transaction was stored whose answer was lost. It takes the
 // same place in the queue, which the old session has until it has ended, one way or the
 // other; then the log says whether there is an entry with the transaction's mark.
-func (s *Store) resolve(ctx context.Context, results []error, at store.Position, lost error) ([]error, store.Position, error) {
+func (s *Store) resolve(ctx context.Context, at store.Position, lost error) error {
 	var stored, passed bool
 	err := s.persist(ctx, func(ctx context.Context) error {
 		stored, passed = false, false
@@ -168,14 +173,14 @@ func (s *Store) resolve(ctx context.Context, results []error, at store.Position,
 	})
 	switch {
 	case err != nil || passed && !stored:
-		return nil, store.Position{}, &fault.Error{Kind: fault.Unavailable, Cause: errors.Join(lost, err),
+		return &fault.Error{Kind: fault.Unavailable, Cause: errors.Join(lost, err),
 			Message: "the connection to the database was lost while a change was stored: it is not known whether it was",
 			Advice:  "look what is there before you try again",
 			Log:     errors.Join(lost, err).Error()}
 	case stored:
-		return results, at, nil
+		return nil
 	}
-	return nil, store.Position{}, &lostError{lost}
+	return &lostError{lost}
 }
 
 // lostError is a transaction that is known not to have been stored, because the

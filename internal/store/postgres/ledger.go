@@ -21,6 +21,7 @@ type ledger struct {
 	dataKeys []key
 	dropped  map[key]schema.Value // rows that were deleted, and took others along
 	undo     []func()
+	broken   bool // a chained set was refused
 }
 
 // entry is what is known of a row, be it there or not.
@@ -72,13 +73,15 @@ func changed(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", store.ErrChanged, fmt.Sprintf(format, args...))
 }
 
-// decide takes a set in, or leaves everything as it was and says why.
-func (l *ledger) decide(p *prepared, structure int64) error {
+// decide takes a set in, or leaves everything as it was and says why. foreign is the
+// newest change by which another process has stored a chained set.
+func (l *ledger) decide(p *prepared, foreign int64) (err error) {
+	if p.Chained && (l.broken || p.Base < foreign) {
+		return changed("what it was computed on has changed since change %d", p.Base)
+	}
+	defer func() { l.broken = l.broken || p.Chained && err != nil }()
 	if p.refused != nil {
 		return p.refused
-	}
-	if p.Structural && p.Base < structure {
-		return changed("the structure was planned at change %d, and is of change %d", p.Base, structure)
 	}
 	for _, c := range p.Require {
 		if err := l.check(c); err != nil {
@@ -86,7 +89,7 @@ func (l *ledger) decide(p *prepared, structure int64) error {
 		}
 	}
 	l.undo = l.undo[:0]
-	err := l.take(p.steps)
+	err = l.take(p.steps)
 	if err == nil {
 		err = l.consistent(p.steps)
 	}

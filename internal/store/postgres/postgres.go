@@ -34,7 +34,10 @@ type Store struct {
 	pool     *pgxpool.Pool
 	patience time.Duration // how long a database that cannot be reached is waited for
 
-	writing   sync.Mutex // held during a commit
+	writing sync.Mutex // held during a commit
+	chained int64      // the newest change by which this process has stored a chained set
+	foreign int64      // and another one
+
 	trimming  sync.WaitGroup
 	closing   chan struct{}
 	closeOnce sync.Once

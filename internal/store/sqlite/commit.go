@@ -35,11 +35,17 @@ func (s *Store) transact(sets []*row.Set) ([]error, error) {
 		return nil, err
 	}
 	results := make([]error, len(sets))
+	broken := false // the chain
 	for i, set := range sets {
+		if set.Chained && broken {
+			results[i] = changed("a set that this one builds on was refused")
+			continue
+		}
 		var err error
 		if results[i], err = s.storeSet(set); err != nil {
 			return nil, err
 		}
+		broken = broken || set.Chained && results[i] != nil
 	}
 	// If COMMIT fails, for example in fsync, the next transaction overwrites what it
 	// has written to the log. Only if the process dies before that may the sets turn

@@ -229,6 +229,9 @@ func isolation(f *fixture) {
 		"two store the same":               {[]*row.Set{inserts(a, b), inserts(c, b)}, []int{1}, []row.Row{a, b}},
 		"one needs what a failed one held": {[]*row.Set{late(a, missing), requiring(b, row.RoleExists{Role: a.ID}), inserts(c)}, []int{0, 1}, []row.Row{c}},
 		"all fail":                         {[]*row.Set{late(a, missing), late(b, missing)}, []int{0, 1}, nil},
+		"a chain breaks":                   {[]*row.Set{chained(inserts(a)), chained(late(b, missing)), chained(inserts(c))}, []int{1, 2}, []row.Row{a}},
+		"a chain breaks for itself alone":  {[]*row.Set{inserts(a), chained(late(b, missing)), inserts(c)}, []int{1}, []row.Row{a, c}},
+		"what is no chain breaks none":     {[]*row.Set{chained(inserts(a)), late(b, missing), chained(inserts(c))}, []int{1}, []row.Row{a, c}},
 		"a delete is undone":               {[]*row.Set{inserts(a), func() *row.Set { s := deletes(a); s.Add(row.Insert, missing); return s }()}, []int{1}, []row.Row{a}},
 	} {
 		before := f.load()
@@ -247,6 +250,11 @@ func isolation(f *fixture) {
 		}
 		f.same(f.load(), before)
 	}
+}
+
+func chained(s *row.Set) *row.Set {
+	s.Chained = true
+	return s
 }
 
 func oneActiveDataKey(f *fixture) {

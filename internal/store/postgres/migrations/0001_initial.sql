@@ -8,11 +8,11 @@ CREATE TABLE rekey.names (
 );
 
 CREATE TABLE rekey.log_head (
-    id        bigint PRIMARY KEY,
-    number    bigint NOT NULL,
-    structure bigint NOT NULL
+    id      bigint PRIMARY KEY,
+    number  bigint NOT NULL,
+    chained bigint NOT NULL -- the newest number that has a chained set
 );
-INSERT INTO rekey.log_head (id, number, structure) VALUES (1, 0, 0);
+INSERT INTO rekey.log_head (id, number, chained) VALUES (1, 0, 0);
 
 CREATE TABLE rekey.log (
     number bigint PRIMARY KEY,
