@@ -15,7 +15,7 @@ import (
 
 // finish adds to the structural changes what needs keys, randomness or the store.
 func (c *Core) finish(ctx context.Context, l *load, caller Caller, text []byte) error {
-	l.set = &row.Set{Changes: append([]row.Change(nil), l.changes...)}
+	l.set = &row.Set{Changes: append([]row.Change(nil), l.changes...), Chained: true, Base: l.base}
 	l.loaded = Loaded{Warnings: l.resolved.Warnings}
 	keyed := map[ident.ID]secret.Bytes{}
 	for _, id := range l.planned.NewKeys {

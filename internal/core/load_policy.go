@@ -12,6 +12,7 @@ import (
 	"rekey/internal/rbac"
 	"rekey/internal/row"
 	"rekey/internal/secret"
+	"rekey/internal/store"
 )
 
 // Mode is how a policy text changes what is there.
@@ -61,9 +62,9 @@ func (c *Core) loadPolicy(ctx context.Context, caller Caller, id ident.ID, mode 
 	}
 	defer c.structure.leave()
 	var l *load
-	// Credentials and values do not wait for the structure, so they may change
-	// between the plan and its commit.
-	err = retry(func() error {
+	// Credentials and values do not wait for the structure, nor do other nodes, so rows
+	// may change between the plan and its commit.
+	err = c.replan(func() error {
 		var once error
 		if l, once = c.plan(caller, id, mode, document); once != nil {
 			return once
@@ -151,6 +152,7 @@ type load struct {
 	loaded   Loaded
 	now      time.Time
 	policy   *rbac.Resource
+	base     int64                    // number of the change that it was planned on
 	keys     map[ident.ID]*row.APIKey // of roles that lose theirs
 	values   []latest                 // of planned.PublicKeys
 	created  map[ident.ID]bool        // roles that the load creates
@@ -172,16 +174,20 @@ func (c *Core) plan(caller Caller, id ident.ID, mode policy.Mode, document *poli
 func (c *Core) attempt(caller Caller, id ident.ID, mode policy.Mode, document *policy.Document, look func(*load)) (*load, error) {
 	c.mu.RLock()
 	x, err := c.mayLoad(caller, id, mode)
+	base := c.reached
 	c.mu.RUnlock()
 	if err != nil {
 		return nil, err
 	}
-	l := &load{now: c.now(), policy: x}
+	l := &load{now: c.now(), policy: x, base: base}
 	if l.resolved, err = document.Resolve(policy.Scope{Account: id.Account(), Policy: id, Owner: x.Owner}); err != nil {
 		return nil, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.graph.Resource(id) != x {
+		return nil, store.ErrChanged // by another node
+	}
 	l.loads = slices.Clone(x.Loads)
 	tx := c.graph.Begin()
 	defer tx.Rollback()

@@ -27,8 +27,12 @@ func (c *Core) rehearsePolicy(ctx context.Context, caller Caller, id ident.ID, m
 	}
 	defer c.structure.leave()
 	var prospect *policy.Prospect
-	l, err := c.attempt(caller, id, mode, document, func(l *load) {
-		prospect = policy.Foresee(c.graph, l.changes, l.planned, c.sees(caller))
+	var l *load
+	err = c.replan(func() (once error) {
+		l, once = c.attempt(caller, id, mode, document, func(l *load) {
+			prospect = policy.Foresee(c.graph, l.changes, l.planned, c.sees(caller))
+		})
+		return once
 	})
 	if err != nil {
 		return nil, err

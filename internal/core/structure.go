@@ -3,12 +3,15 @@ package core
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"time"
 
 	"rekey/internal/audit"
 	"rekey/internal/fault"
 	"rekey/internal/ident"
 	"rekey/internal/rbac"
 	"rekey/internal/row"
+	"rekey/internal/store"
 )
 
 // restructure makes what plan does in a transaction durable, and returns it. While
@@ -19,31 +22,62 @@ func (c *Core) restructure(ctx context.Context, plan func(*rbac.Tx) error, more 
 		return nil, err
 	}
 	defer c.structure.leave()
-	changes, err := c.planned(plan)
+	var changes []row.Change
+	var refused error // by plan, whatever it is
+	err := c.replan(func() error {
+		var base int64
+		if changes, base, refused = c.planned(plan); refused != nil {
+			return nil
+		}
+		set := &row.Set{Changes: changes[:len(changes):len(changes)], Chained: true, Base: base}
+		for _, add := range more {
+			if err := add(set); err != nil {
+				return err
+			}
+		}
+		if len(set.Changes) == 0 {
+			return nil
+		}
+		return c.commit(ctx, set)
+	})
+	if err == nil {
+		err = refused
+	}
 	if err != nil {
 		return nil, err
 	}
-	set := &row.Set{Changes: changes[:len(changes):len(changes)]}
-	for _, add := range more {
-		if err := add(set); err != nil {
-			return nil, err
-		}
-	}
-	if len(set.Changes) == 0 {
-		return nil, nil
-	}
-	return changes, c.commit(ctx, set)
+	return changes, nil
 }
 
-func (c *Core) planned(plan func(*rbac.Tx) error) ([]row.Change, error) {
+// replan plans and commits; again, if rows have changed meanwhile: where nodes share the
+// store, whose planners do not wait for each other, as long as a planner's patience lasts.
+// The caller is inside the gate.
+func (c *Core) replan(once func() error) error {
+	if c.alone {
+		return retry(once)
+	}
+	begun := time.Now()
+	for {
+		err := once()
+		if !errors.Is(err, store.ErrChanged) {
+			return err
+		}
+		if time.Since(begun) > c.structure.patience {
+			return fault.New(fault.Busy, "Concurrent policy load in progress, please retry")
+		}
+	}
+}
+
+// planned returns what a plan changes, and the number of the change that it was made on.
+func (c *Core) planned(plan func(*rbac.Tx) error) ([]row.Change, int64, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	tx := c.graph.Begin()
 	defer tx.Rollback()
 	if err := plan(tx); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return tx.Changes(), nil
+	return tx.Changes(), c.reached, nil
 }
 
 // operation is a use case on a resource of the protocol's second version, for the
