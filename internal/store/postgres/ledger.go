@@ -76,10 +76,10 @@ func changed(format string, args ...any) error {
 // decide takes a set in, or leaves everything as it was and says why. foreign is the
 // newest change by which another process has stored a chained set.
 func (l *ledger) decide(p *prepared, foreign int64) (err error) {
+	defer func() { l.broken = l.broken || p.Chained && err != nil }()
 	if p.Chained && (l.broken || p.Base < foreign) {
 		return changed("what it was computed on has changed since change %d", p.Base)
 	}
-	defer func() { l.broken = l.broken || p.Chained && err != nil }()
 	if p.refused != nil {
 		return p.refused
 	}

@@ -45,9 +45,7 @@ func (l *ledger) cascade(p *pipeline) {
 	for k, name := range l.dropped {
 		gone[k.table] = append(gone[k.table], name)
 	}
-	for _, role := range gone[schema.Roles] {
-		gone[schema.APIKeys] = append(gone[schema.APIKeys], role) // which go along
-	}
+	gone[schema.APIKeys] = append(gone[schema.APIKeys], gone[schema.Roles]...) // which go along
 	for _, t := range schema.Tables() {
 		for _, parent := range t.Parents {
 			if names := gone[parent.Of]; parent.Goes && len(names) > 0 {

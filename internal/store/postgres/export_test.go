@@ -1,0 +1,22 @@
+package postgres
+
+import (
+	"context"
+	"io/fs"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Queue are the statements by which a transaction begins.
+var Queue = []string{begin, settings, queue}
+
+// TrimTo trims the log now.
+func TrimTo(s *Store, least, most int64, before time.Time) error {
+	return s.trimTo(context.Background(), least, most, before)
+}
+
+// Migrate runs migrations.
+func Migrate(ctx context.Context, c *pgconn.PgConn, migrations fs.FS, minCompatible int64) error {
+	return migrate(ctx, c, migrations, minCompatible)
+}
