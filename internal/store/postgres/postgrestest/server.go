@@ -70,9 +70,12 @@ func (s *Server) Restart() error {
 }
 
 // Run runs statements by PostgreSQL's own client, as the superuser.
-func (s *Server) Run(sql string) error {
-	c := exec.Command("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", strconv.Itoa(s.Port), "-d", "postgres", "-U", User)
-	c.Env = append(os.Environ(), "PGPASSWORD="+Password, "PGCLIENTENCODING=UTF8")
+func (s *Server) Run(sql string) error { return s.RunAs(User, Password, sql) }
+
+// RunAs runs them as somebody else.
+func (s *Server) RunAs(user, password, sql string) error {
+	c := exec.Command("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", strconv.Itoa(s.Port), "-d", "postgres", "-U", user)
+	c.Env = append(os.Environ(), "PGPASSWORD="+password, "PGCLIENTENCODING=UTF8")
 	c.Stdin = strings.NewReader(sql)
 	if out, err := c.CombinedOutput(); err != nil {
 		return fmt.Errorf("psql: %w: %s", err, out)
