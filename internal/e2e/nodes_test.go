@@ -66,9 +66,7 @@ func newCluster(t testing.TB, n int, flags ...string) *cluster {
 		dir := first
 		if i > 0 {
 			dir = newDir(t)
-			if err := os.WriteFile(filepath.Join(dir, "root.key"), []byte(read(t, filepath.Join(first, "root.key"))), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			copyKey(t, first, dir)
 		}
 		k.nodes[i] = launch(t, dir, append(k.flags, "--audit", "file:"+filepath.Join(dir, "audit"))...)
 		wg.Go(func() {
@@ -93,6 +91,13 @@ func newCluster(t testing.TB, n int, flags ...string) *cluster {
 		t.Fatal("no node has made the account")
 	}
 	return k
+}
+
+func copyKey(t testing.TB, from, to string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(to, "root.key"), []byte(read(t, filepath.Join(from, "root.key"))), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // restart kills a node and starts it again.

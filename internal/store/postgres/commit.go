@@ -35,7 +35,13 @@ func (s *Store) CommitAt(ctx context.Context, sets []*row.Set) (results []error,
 	if err := ctx.Err(); err != nil {
 		return nil, at, err
 	}
-	err = s.persist(context.Background(), func(ctx context.Context) (once error) {
+	changes := 0
+	for _, set := range sets {
+		changes += len(set.Changes)
+	}
+	err = s.persist(context.Background(), writePatience, func(ctx context.Context) (once error) {
+		ctx, cancel := context.WithTimeout(ctx, writeTime+time.Duration(changes)*time.Second/changesPerSecond)
+		defer cancel()
 		results, at, once = s.transact(ctx, sets)
 		return once
 	})
@@ -151,7 +157,9 @@ func known(err error) bool {
 // other; then the log says whether there is an entry with the transaction's mark.
 func (s *Store) resolve(ctx context.Context, at store.Position, lost error) error {
 	var stored, passed bool
-	err := s.persist(ctx, func(ctx context.Context) error {
+	err := s.persist(context.WithoutCancel(ctx), writePatience, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, writeTime)
+		defer cancel()
 		stored, passed = false, false
 		p := &pipeline{}
 		p.add(nil, begin)

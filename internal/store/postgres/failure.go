@@ -41,7 +41,7 @@ func unreachable(err error) bool {
 	var connect *pgconn.ConnectError
 	var network net.Error
 	return errors.As(err, &connect) || errors.As(err, &network) || pgconn.SafeToRetry(err) ||
-		errors.Is(err, net.ErrClosed) || strings.Contains(err.Error(), "EOF") || strings.Contains(err.Error(), "conn closed")
+		errors.Is(err, net.ErrClosed) || errors.Is(err, context.DeadlineExceeded) || strings.Contains(err.Error(), "EOF") || strings.Contains(err.Error(), "conn closed")
 }
 
 // failure puts an error of the driver into the vocabulary; nil and what is in it already
@@ -61,7 +61,7 @@ func (s *Store) failure(err error, doing string) error {
 	case errors.As(err, &refused) && (strings.HasPrefix(refused.Code, "28") || strings.HasPrefix(refused.Code, "3D") || refused.Code == "42501"):
 		f.Kind, f.Message = fault.Unavailable, "the database does not let this server in: "+refused.Message
 		f.Advice = "check the user, the password, the database and the privileges: the user must own schema rekey or be allowed to create it"
-	case passes(err) || errors.Is(err, context.DeadlineExceeded):
+	case passes(err):
 		f.Kind, f.Message = fault.Unavailable, "the database cannot be reached at the moment"
 		f.Advice = "check that it runs, and the address in the database URL"
 	}

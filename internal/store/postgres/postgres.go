@@ -31,8 +31,7 @@ var _ store.Shared = (*Store)(nil)
 
 // Store is the engine. Commits run one at a time on one connection, reads on others.
 type Store struct {
-	pool     *pgxpool.Pool
-	patience time.Duration // how long a database that cannot be reached is waited for
+	pool *pgxpool.Pool
 
 	writing sync.Mutex // held during a commit
 	chained int64      // the newest change by which this process has stored a chained set
@@ -46,9 +45,20 @@ type Store struct {
 	closed    bool
 }
 
-// patience is how long a database that cannot be reached is waited for, for example
-// while a standby takes over.
-const patience = 15 * time.Second
+// How long a database that cannot be reached is waited for, for example while a standby
+// takes over: by those who change something, and by those who only read.
+const (
+	writePatience = 15 * time.Second
+	readPatience  = 5 * time.Second
+)
+
+// How long one attempt takes at most, if the network swallows everything: a transaction,
+// with its wait in the queue and a second for each so many changes, and a read.
+const (
+	writeTime        = 30 * time.Second
+	changesPerSecond = 1000
+	readTime         = 3 * time.Second
+)
 
 // Open connects to the database that a URL or a list of key=value pairs names, as libpq
 // knows them, and brings its schema up to date. Errors are faults that say what to do:
@@ -74,8 +84,8 @@ func Open(ctx context.Context, url string) (*Store, error) {
 	if err != nil {
 		return nil, fault.Wrap(err, "the database")
 	}
-	s := &Store{pool: pool, patience: patience, closing: make(chan struct{})}
-	if err := s.persist(ctx, s.migrate); err != nil {
+	s := &Store{pool: pool, closing: make(chan struct{})}
+	if err := s.persist(ctx, writePatience, s.migrate); err != nil {
 		return nil, errors.Join(s.failure(err, "opening the database"), s.Close())
 	}
 	return s, nil
@@ -93,11 +103,11 @@ func (s *Store) with(ctx context.Context, f func(*pgxpool.Conn) error) error {
 
 // persist repeats what the database asks to repeat, and what failed because it could not
 // be reached, until it has been waited for long enough.
-func (s *Store) persist(ctx context.Context, once func(context.Context) error) error {
+func (s *Store) persist(ctx context.Context, patience time.Duration, once func(context.Context) error) error {
 	begin := time.Now()
 	for pause := 5 * time.Millisecond; ; pause = min(2*pause, 500*time.Millisecond) {
 		err := once(ctx)
-		if err == nil || !passes(err) || time.Since(begin) > s.patience {
+		if err == nil || !passes(err) || time.Since(begin) > patience {
 			return err
 		}
 		select {
@@ -123,7 +133,7 @@ func (s *Store) read(ctx context.Context, doing string, f func(context.Context, 
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	err := s.persist(ctx, func(ctx context.Context) error {
+	err := s.persist(ctx, readPatience, func(ctx context.Context) error {
 		return s.with(ctx, func(c *pgxpool.Conn) error { return f(ctx, c) })
 	})
 	return s.failure(err, doing)

@@ -15,6 +15,8 @@ import (
 func (s *Store) query(ctx context.Context, doing string, begin func(), visit func([][]byte) error, sql string, parameters ...parameter) error {
 	return s.read(ctx, doing, func(ctx context.Context, c *pgxpool.Conn) error {
 		begin()
+		ctx, cancel := context.WithTimeout(ctx, readTime)
+		defer cancel()
 		p := &pipeline{}
 		p.add(visit, sql, parameters...)
 		_, err := p.run(ctx, c.Conn().PgConn())
