@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"rekey/internal/rotation/target/targettest"
 	"rekey/internal/store/postgres/postgrestest"
@@ -192,6 +194,93 @@ func TestChangesCountAtOnceOnAllNodes(t *testing.T) {
 		if got := c.must(t, 200, "GET", "/secrets/demo/variable/v", ""); got.body != "of the new one" {
 			t.Errorf("node %d: %v", i, got)
 		}
+	}
+}
+
+// A node follows what the others do to keys, and who waits at it is told.
+func TestNodesFollowEachOther(t *testing.T) {
+	k := newCluster(t, 3)
+	admin := k.admin(t)
+	admin[0].load(t, "POST", "root", "- !variable v\n")
+	admin[0].must(t, 201, "POST", "/secrets/demo/variable/v", "one")
+	for i := range 4 {
+		if _, err := k.nodes[i%3].command("signing-key", "rotate", account); err != nil {
+			t.Fatal(err)
+		}
+		for j, s := range k.nodes {
+			admin[(j+1)%3].must(t, 200, "GET", "/whoami", "") // by a token of an older key
+			c := newClient(s.url).as(t, "admin", k.key)
+			c.url = k.nodes[(j+1)%3].url
+			c.must(t, 200, "GET", "/whoami", "") // by a token that another node has just issued
+		}
+	}
+
+	tag := admin[1].must(t, 200, "GET", "/secrets/demo/variable/v", "").header.Get("ETag")
+	waited := make(chan answer, 1)
+	go func() {
+		got, err := admin[1].send("GET", "/secrets/demo/variable/v?wait=20s", nil, "If-None-Match", tag)
+		if err != nil {
+			t.Error(err)
+		}
+		waited <- got
+	}()
+	time.Sleep(200 * time.Millisecond)
+	admin[2].must(t, 201, "POST", "/secrets/demo/variable/v", "two")
+	begun := time.Now()
+	if got := <-waited; got.body != "two" {
+		t.Errorf("who waits at another node gets %v", got)
+	}
+	if took := time.Since(begun); took > 5*time.Second {
+		t.Errorf("and after %s", took)
+	}
+}
+
+// A node that was away for longer than the log reaches, and one whose database has lost
+// what the node has seen, load everything again.
+func TestANodeThatCannotFollowLoadsAgain(t *testing.T) {
+	k := newCluster(t, 2)
+	admin := k.admin(t)
+	admin[0].load(t, "POST", "root", "- !variable v\n- !variable w\n")
+	admin[0].must(t, 201, "POST", "/secrets/demo/variable/v", "one")
+	admin[0].must(t, 201, "POST", "/secrets/demo/variable/w", "one")
+	admin[1].must(t, 200, "GET", "/secrets/demo/variable/v", "")
+	name := database.server.Name(k.flags[1])
+
+	k.nodes[1].signal(t, syscall.SIGSTOP)
+	for i := range 20 {
+		admin[0].must(t, 201, "POST", "/secrets/demo/variable/v", fmt.Sprint("value ", i))
+	}
+	admin[0].load(t, "PATCH", "root", "- !delete {record: !variable w}\n")
+	admin[0].load(t, "POST", "root", "- !variable w\n")
+	if err := database.server.RunIn(name, "DELETE FROM rekey.log WHERE number < (SELECT number FROM rekey.log_head)"); err != nil {
+		t.Fatal(err)
+	}
+	k.nodes[1].signal(t, syscall.SIGCONT)
+	if got := admin[1].must(t, 200, "GET", "/secrets/demo/variable/v", ""); got.body != "value 19" {
+		t.Errorf("after the log was trimmed: %v", got)
+	}
+	admin[1].must(t, 404, "GET", "/secrets/demo/variable/w", "")
+	if !strings.Contains(k.nodes[1].stderr.String(), "loads everything again") {
+		t.Error("the node does not say so")
+	}
+	unchanged(t, admin[0].listing(t), admin[1].listing(t))
+
+	// As if a standby had taken over that had not got the last change.
+	if err := database.server.RunIn(name, `
+		DELETE FROM rekey.secrets WHERE version = 21;
+		UPDATE rekey.log_head SET number = number - 1;
+		DELETE FROM rekey.log;
+		INSERT INTO rekey.log SELECT number, '\x0102030405060708090a0b0c0d0e0f10', 1, '\x010000' FROM rekey.log_head;`); err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range admin {
+		if got := c.must(t, 200, "GET", "/secrets/demo/variable/v", ""); got.body != "value 18" {
+			t.Errorf("node %d after the database has gone back: %v", i, got)
+		}
+	}
+	admin[0].must(t, 201, "POST", "/secrets/demo/variable/v", "on")
+	if got := admin[1].must(t, 200, "GET", "/secrets/demo/variable/v", ""); got.body != "on" {
+		t.Errorf("and then: %v", got)
 	}
 }
 

@@ -4,25 +4,13 @@ import (
 	"testing"
 	"time"
 
-	"rekey/internal/rotation/target/targettest"
 	"rekey/internal/store/postgres/postgrestest"
 )
 
 // Given a database that goes away and comes back: a strict node does not answer from what
 // it remembers; one with a bound does for as long as that; both go on by themselves.
 func TestNodesWithoutTheirDatabase(t *testing.T) {
-	dir, err := targettest.Dir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	own, err := postgrestest.New(dir, "data", "")
-	if err == nil {
-		err = own.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { own.Stop() })
+	own := postgrestest.Started(t)
 	url := own.Database(t)
 	home := newDir(t)
 	strict := node(t, home, "--database-url", url)

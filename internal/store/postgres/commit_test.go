@@ -72,9 +72,7 @@ func TestALostAnswerToCommitIsFoundOut(t *testing.T) {
 // Given a database that is killed and started again while several processes write: what
 // was acknowledged is there, what was refused is not, and nothing is there twice.
 func TestAcknowledgedSetsSurviveTheDatabase(t *testing.T) {
-	home := t.TempDir()
-	s, stop := ownServer(t, home)
-	defer stop()
+	s := postgrestest.Started(t)
 	url := s.Database(t)
 	var mu sync.Mutex
 	acknowledged, unsure := map[string]bool{}, map[string]bool{}

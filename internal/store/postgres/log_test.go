@@ -3,7 +3,6 @@ package postgres_test
 import (
 	"errors"
 	"fmt"
-	"os"
 	"testing"
 	"time"
 
@@ -13,9 +12,6 @@ import (
 	"rekey/internal/row"
 	"rekey/internal/store"
 	"rekey/internal/store/postgres"
-	"rekey/internal/store/postgres/postgrestest"
-
-	"rekey/internal/rotation/target/targettest"
 )
 
 // hold takes the place in the queue as a process does that stops then.
@@ -31,23 +27,6 @@ func hold(t *testing.T, url string) {
 			t.Fatal(err)
 		}
 	}
-}
-
-func ownServer(t *testing.T, _ string) (*postgrestest.Server, func()) {
-	t.Helper()
-	dir, err := targettest.Dir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	s, err := postgrestest.New(dir, "data", "")
-	if err == nil {
-		err = s.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s, func() { s.Stop() }
 }
 
 func TestWhoIsTooFarBehindIsTold(t *testing.T) {

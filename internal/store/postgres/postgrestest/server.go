@@ -74,7 +74,21 @@ func (s *Server) Run(sql string) error { return s.RunAs(User, Password, sql) }
 
 // RunAs runs them as somebody else.
 func (s *Server) RunAs(user, password, sql string) error {
-	c := exec.Command("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", strconv.Itoa(s.Port), "-d", "postgres", "-U", user)
+	return s.psql("postgres", user, password, sql)
+}
+
+// RunIn runs them in another database, as the superuser.
+func (s *Server) RunIn(database, sql string) error { return s.psql(database, User, Password, sql) }
+
+// Name is the name of a database by its URL.
+func (s *Server) Name(url string) string {
+	_, rest, _ := strings.Cut(url, strconv.Itoa(s.Port)+"/")
+	name, _, _ := strings.Cut(rest, "?")
+	return name
+}
+
+func (s *Server) psql(database, user, password, sql string) error {
+	c := exec.Command("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", strconv.Itoa(s.Port), "-d", database, "-U", user)
 	c.Env = append(os.Environ(), "PGPASSWORD="+password, "PGCLIENTENCODING=UTF8")
 	c.Stdin = strings.NewReader(sql)
 	if out, err := c.CombinedOutput(); err != nil {
@@ -99,6 +113,25 @@ func (s *Server) Database(t testing.TB) string {
 		t.Fatal(err)
 	}
 	return s.URL(name)
+}
+
+// Started is a server of its own for a test.
+func Started(t testing.TB, settings ...string) *Server {
+	t.Helper()
+	dir, err := targettest.Dir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	s, err := New(dir, "data", "")
+	if err == nil {
+		err = s.Start(settings...)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Stop() })
+	return s
 }
 
 // Main runs the tests of a package with a server of their own.
