@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -61,7 +62,12 @@ type cluster struct {
 // newCluster starts n nodes at once on an empty database.
 func newCluster(t testing.TB, n int, flags ...string) *cluster {
 	t.Helper()
-	k := &cluster{nodes: make([]*server, n), flags: append([]string{"--database-url", newDatabase(t)}, flags...)}
+	return newClusterOn(t, newDatabase(t), n, flags...)
+}
+
+func newClusterOn(t testing.TB, url string, n int, flags ...string) *cluster {
+	t.Helper()
+	k := &cluster{nodes: make([]*server, n), flags: append([]string{"--database-url", url}, flags...)}
 	first := newDir(t)
 	var wg sync.WaitGroup
 	for i := range n {
@@ -70,7 +76,17 @@ func newCluster(t testing.TB, n int, flags ...string) *cluster {
 			dir = newDir(t)
 			copyKey(t, first, dir)
 		}
-		k.nodes[i] = launch(t, dir, append(k.flags, "--audit", "file:"+filepath.Join(dir, "audit"))...)
+		s, err := spawn(dir, append(k.flags, "--audit", "file:"+filepath.Join(dir, "audit"))...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		k.nodes[i] = s
+		t.Cleanup(func() {
+			s.kill()
+			if defect := crashes.FindString(s.stderr.String()); defect != "" {
+				t.Errorf("the server's log has %q:\n%s", defect, s.stderr.String())
+			}
+		})
 		wg.Go(func() {
 			if err := k.nodes[i].ready(); err != nil {
 				t.Error(err)
@@ -101,6 +117,9 @@ func copyKey(t testing.TB, from, to string) {
 		t.Fatal(err)
 	}
 }
+
+// crashes are what a log never has, not even that of a server without a database.
+var crashes = regexp.MustCompile(`(?m)^WARNING: DATA RACE|^panic: |^fatal error: |msg=defect`)
 
 // restart kills a node and starts it again.
 func (k *cluster) restart(t testing.TB, i int) error {

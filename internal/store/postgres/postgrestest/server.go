@@ -55,6 +55,16 @@ func (s *Server) Start(settings ...string) (err error) {
 	return s.Restart()
 }
 
+// Standby starts a server that follows this one, which must let it in.
+func (s *Server) Standby(data string, settings ...string) (*Server, error) {
+	standby := &Server{Data: filepath.Join(s.home, data), home: s.home}
+	if err := targettest.Run(s.home, "pg_basebackup", "-D", standby.Data, "-R", "-X", "stream", "-c", "fast", "--no-sync",
+		"-d", s.URL("postgres")+"&application_name=standby"); err != nil {
+		return nil, err
+	}
+	return standby, standby.Start(settings...)
+}
+
 // Restart starts it again after Stop, at the same port.
 func (s *Server) Restart() error {
 	arguments := []string{"-D", s.Data, "-p", strconv.Itoa(s.Port), "-h", "127.0.0.1", "-k", s.home}
