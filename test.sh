@@ -34,6 +34,12 @@ need mariadbd mariadb-server
 need redis-server redis-server
 need slapd slapd
 need ldapwhoami ldap-utils
+need sshd openssh-server
+need ssh openssh-client
+need busybox busybox # a host with few commands
+need sudo sudo       # an administrator of a host who is not root
+need perl perl-base  # knows how the system hashes passwords
+need python3 python3 # runs the programs that docs/rotation.md shows
 case " $* " in
   *" -race "*) need gcc build-essential && export CGO_ENABLED=1 ;;
 esac

@@ -7,23 +7,37 @@ import (
 	"net"
 	"net/http/httptest"
 	"os"
-	"os/exec"
+	osexec "os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"rekey/internal/core"
 	"rekey/internal/rotation"
 	"rekey/internal/rotation/target"
+	"rekey/internal/rotation/target/aws"
+	"rekey/internal/rotation/target/exec"
 	"rekey/internal/rotation/target/ldap"
 	"rekey/internal/rotation/target/mysql"
 	"rekey/internal/rotation/target/postgresql"
 	"rekey/internal/rotation/target/redis"
+	"rekey/internal/rotation/target/ssh"
+	targethook "rekey/internal/rotation/target/webhook"
+	"rekey/internal/webhook"
 )
+
+// secretLine is a secret of a webhook.
+const secretLine = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 // targets are the kinds that the pages speak of, without a network.
 func targets() *core.Targets {
+	programs := map[string]exec.Program{"shop-users": {Path: "/usr/local/bin/shop-users"}}
 	kinds := map[string]target.Kind{}
-	for _, kind := range []target.Kind{postgresql.Kind(), mysql.Kind(), redis.Kind(), ldap.Kind()} {
+	for _, kind := range []target.Kind{
+		postgresql.Kind(), mysql.Kind(), redis.Kind(), ldap.Kind(), ssh.Password(), ssh.Key(), aws.Kind(), azure.Kind(), gcp.Kind(),
+		exec.Kind(programs), targethook.Kind(time.Now),
+	} {
 		kinds[kind.Name()] = kind
 	}
 	nowhere := func(context.Context, string, string) (net.Conn, error) {
@@ -56,7 +70,7 @@ func TestRotationExamples(t *testing.T) {
 			name, _, _ := strings.Cut(after, "\n")
 			rotators[name] = true
 		case "sh":
-			cmd := exec.Command("bash", "-c", "set -euo pipefail\n"+f.text)
+			cmd := osexec.Command("bash", "-c", "set -euo pipefail\n"+f.text)
 			cmd.Env = append(os.Environ(), "REKEY="+server.URL, "AUTH="+auth)
 			out, err := cmd.CombinedOutput()
 			if err != nil {
@@ -66,6 +80,17 @@ func TestRotationExamples(t *testing.T) {
 				t.Errorf("%s: the plan does not come to the target: %s", at, out)
 			}
 		case "text":
+		case "python": // the tests below run these
+		case "yaml webhooks.yml":
+			dir := t.TempDir()
+			for name, text := range map[string]string{"webhooks.yml": f.text, "deploy.secret": secretLine, "oncall.secret": secretLine} {
+				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if hooks, err := webhook.Read(filepath.Join(dir, "webhooks.yml")); err != nil || len(hooks) != 2 {
+				t.Errorf("%s: %v", at, err)
+			}
 		default:
 			t.Errorf("%s: a block of no known kind: %s", at, f.info)
 		}

@@ -1,18 +1,35 @@
 package audit
 
-import "rekey/internal/ident"
+import (
+	"strconv"
+	"time"
+
+	"rekey/internal/ident"
+)
 
 const msgRotation = "rotation"
 
-// RotationStep is a step of a rotation, or something that somebody did to one: event
-// says which, state what it came to. id is the rotation's, empty if there is none yet.
-// o.Role is who asked for it; "scheduler" if nobody did.
-func (o Origin) RotationStep(variable ident.ID, id, event, state string, err error) *Record {
+// Step is a step of a rotation, or something that somebody did to one.
+type Step struct {
+	Rotation string // id; empty if there is none yet
+	Event    string // what happened
+	State    string // what it came to
+	Class    string // of a failure of the target
+	Took     time.Duration
+}
+
+// RotationStep is a step of the rotation of a variable. o.Role is who asked for it;
+// "scheduler" if nobody did.
+func (o Origin) RotationStep(variable ident.ID, step Step, err error) *Record {
 	subject := []Pair{{"resource", string(variable)}}
-	if id != "" {
-		subject = append(subject, Pair{"rotation", id})
+	if step.Rotation != "" {
+		subject = append(subject, Pair{"rotation", step.Rotation})
 	}
-	subject = append(subject, Pair{"state", state})
-	object := " the rotation of " + string(variable) + ": " + event
-	return o.event(msgRotation, event, subject, o.by("advanced", "could not advance", object), err)
+	subject = append(subject, Pair{"state", step.State})
+	if step.Class != "" {
+		subject = append(subject, Pair{"class", step.Class})
+	}
+	subject = append(subject, Pair{"took_ms", strconv.FormatInt(step.Took.Milliseconds(), 10)})
+	object := " the rotation of " + string(variable) + ": " + step.Event
+	return o.event(msgRotation, step.Event, subject, o.by("advanced", "could not advance", object), err)
 }

@@ -3,10 +3,12 @@
 // while it is stopped. Those for everybody speak HTTP only, through package client.
 //
 // It promises that results go to standard output and everything else to standard
-// error; that a failure ends with a line "error: ..." that says how to go on and
-// with an exit status by kind; that there is colour only on terminals, and not if
-// NO_COLOR is set; that no value of a variable is destroyed without a yes. It imports
-// cli/client, server and what is below it.
+// error; that every result can be had as JSON, YAML or a table; that a failure ends
+// with a line "error: ..." that says how to go on, or an object where JSON was asked
+// for, and with an exit status by kind; that there is colour only on terminals, and not
+// if NO_COLOR is set; that no value of a variable is destroyed without a yes. Called
+// conjur it keeps the habits of that command line instead. It imports cli/client,
+// server and what is below it.
 package cli
 
 import (
@@ -19,6 +21,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"rekey/internal/fault"
 )
 
 // Main runs the command line of the process and returns its exit status.
@@ -29,6 +33,10 @@ func Main() int {
 	root := command()
 	root.SetArgs(called(root, os.Args, os.Getenv("REKEY_COMPAT")))
 	refuseTypos(root)
+	if err := addCompletions(root); err != nil {
+		printFailure(os.Stderr, fault.Wrap(err, "preparing the completions"), false)
+		return exitUnavailable
+	}
 	started := false
 	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
 	cmd, err := root.ExecuteContextC(ctx)
@@ -46,8 +54,6 @@ func Main() int {
 		return exitUsage
 	case errors.As(err, new(answeredNo)):
 		return exitFailed
-	case errors.As(err, new(ended)):
-		return exitStatus(err)
 	}
 	printFailure(os.Stderr, err, wantsJSON(cmd))
 	return exitStatus(err)
@@ -77,10 +83,10 @@ func command() *cobra.Command {
 		}
 		root.AddCommand(commands...)
 	}
-	add(groupWork, initCommand(), loginCommand(), logoutCommand(), whoAmICommand(), authenticateCommand(), variableCommand(),
+	add(groupWork, initCommand(), loginCommand(), logoutCommand(), whoAmICommand(), doctorCommand(), authenticateCommand(), variableCommand(), rotationCommand(),
 		policyCommand(), hostCommand(), userCommand(), listCommand(), resourceCommand(), roleCommand(), checkCommand(),
-		hostFactoryCommand(), publicKeysCommand(), authnCommand(), showCommand(), execCommand(), providerCommand(), envCommand())
+		hostFactoryCommand(), authenticatorCommand(), publicKeysCommand(), authnCommand(), showCommand(), execCommand(), providerCommand(), envCommand(), agentCommand())
 	add(groupRun, quickstartCommand(), serverCommand(), accountCommand(), signingKeyCommand(), dataKeyCommand(), configCommand(), waitCommand())
-	root.AddCommand(versionCommand())
+	root.AddCommand(versionCommand(), manCommand())
 	return root
 }

@@ -40,8 +40,18 @@ func called(root *cobra.Command, args []string, compat string) []string {
 func playConjur(root *cobra.Command) {
 	root.Use = conjurName
 	root.Version = "Conjur CLI version " + conjurVersion + " (" + versionLine() + ")"
+	root.Short, root.Long = "Work with a server that speaks Conjur's protocol", ""
 	for _, cmd := range root.Commands() {
 		cmd.Hidden = cmd.Hidden || cmd.GroupID == groupRun
+		renameExamples(cmd)
+	}
+}
+
+// renameExamples writes the examples of a command as they work under the other name.
+func renameExamples(cmd *cobra.Command) {
+	cmd.Example = strings.ReplaceAll(cmd.Example, "rekey ", conjurName+" ")
+	for _, below := range cmd.Commands() {
+		renameExamples(below)
 	}
 }
 
@@ -57,6 +67,7 @@ func endAsConjur(cmd *cobra.Command, err error) int {
 		_ = cmd.Help() // as there, it is no failure
 		return exitOK
 	case errors.As(err, new(ended)):
+		printFailure(os.Stderr, err, false) // what else there is
 		return exitStatus(err)
 	case !errors.As(err, new(answeredNo)):
 		fmt.Fprintln(os.Stderr, "Error: "+conjurWords(cmd, err))

@@ -10,6 +10,9 @@ import (
 // ReadAll reads the standard input of a command to its end.
 var ReadAll = readAll
 
+// ShowProgress shows for how long something has been under way.
+var ShowProgress = showProgress
+
 // page is a command as the manual shows it.
 type page struct{ Path, Long, Usage, Flags, Example string }
 

@@ -94,6 +94,9 @@ func printFailure(w io.Writer, err error, asJSON bool) {
 		}
 		return
 	}
+	if _, told := err.(ended); told {
+		return
+	}
 	if !asJSON {
 		fmt.Fprintln(w, "error: "+inWords(err))
 		return

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -115,14 +114,17 @@ func (f *initFlags) complete(cmd *cobra.Command) (*url.URL, error) {
 			return nil, err
 		}
 	}
+	f.cfg.ApplianceURL = strings.TrimRight(strings.TrimSpace(f.cfg.ApplianceURL), "/")
+	if !strings.Contains(f.cfg.ApplianceURL, "://") {
+		f.cfg.ApplianceURL = "https://" + f.cfg.ApplianceURL
+	}
+	if old, err := client.Load(remoteOptions(cmd)); err == nil && f.cfg.Account == "" && old.ApplianceURL == f.cfg.ApplianceURL {
+		f.cfg.Account = old.Account // the same server once more, perhaps with a new certificate
+	}
 	if f.cfg.Account == "" {
 		if f.cfg.Account, err = ask(cmd, cmd.ErrOrStderr(), "Account: ", "give it with -a ACCOUNT"); err != nil {
 			return nil, err
 		}
-	}
-	f.cfg.ApplianceURL = strings.TrimRight(strings.TrimSpace(f.cfg.ApplianceURL), "/")
-	if !strings.Contains(f.cfg.ApplianceURL, "://") {
-		f.cfg.ApplianceURL = "https://" + f.cfg.ApplianceURL
 	}
 	server, err := url.Parse(f.cfg.ApplianceURL)
 	if err != nil || server.Host == "" || server.Scheme != "http" && server.Scheme != "https" {
@@ -130,17 +132,12 @@ func (f *initFlags) complete(cmd *cobra.Command) (*url.URL, error) {
 		e.Advice = "write it as in https://rekey.example.com"
 		return nil, e
 	}
-	if server.Scheme == "http" && !f.insecure && !loopback(server.Hostname()) {
+	if server.Scheme == "http" && !f.insecure && !client.Loopback(server.Hostname()) {
 		e := fault.New(fault.Invalid, "%s would get passwords and keys in the clear", f.cfg.ApplianceURL)
 		e.Advice = "use https, or allow it with --insecure"
 		return nil, e
 	}
 	return server, nil
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // trust finds out which certificate to trust, and stores it if it must.

@@ -34,7 +34,7 @@ func (o *outputOrOffset) Type() string { return "json|yaml|table|id" }
 func listCommand() *cobra.Command {
 	var filter conjurapi.ResourceFilter
 	var inspect, count bool
-	var role string
+	var role, membersOf, permittedOn, privilege string
 	output := outputOrOffset{formatJSON, &filter.Offset}
 	cmd := newRemote(&cobra.Command{
 		Use: "list", Short: "List what there is to see",
@@ -42,6 +42,12 @@ func listCommand() *cobra.Command {
 		Example: "  rekey list -k variable -s database\n  rekey list -k host -o id\n  rekey list -k host --inspect -o table",
 		Args:    noArguments,
 	}, func(cmd *cobra.Command, s *client.Session, _ []string) error {
+		switch { // older spellings of two other commands
+		case membersOf != "":
+			return printMembers(cmd, s, output.format, membersOf, inspect)
+		case permittedOn != "":
+			return printPermitted(cmd, s, output.format, permittedOn, privilege)
+		}
 		if role != "" {
 			id, err := s.RoleID(role)
 			if err != nil {
@@ -70,6 +76,11 @@ func listCommand() *cobra.Command {
 	flags.StringVarP(&role, "role", "r", "", "what another role sees")
 	flags.BoolVarP(&inspect, "inspect", "i", false, "with all that is known of them")
 	flags.BoolVarP(&count, "count", "c", false, "only how many")
+	flags.StringVarP(&membersOf, "members-of", "m", "", "the same as role members")
+	flags.StringVar(&permittedOn, "permitted-roles", "", "the same as resource permitted-roles")
+	flags.StringVarP(&privilege, "privilege", "p", "", "for --permitted-roles")
+	cmd.MarkFlagsRequiredTogether("permitted-roles", "privilege")
+	hide(cmd, "members-of", "permitted-roles", "privilege")
 	flags.VarP(&output, "output", "o", "how to print the result; a number is the offset, as in older command lines")
 	return cmd
 }

@@ -90,6 +90,7 @@ func logIn(cmd *cobra.Command, s *client.Session, login string, credential secre
 	if err != nil {
 		return err
 	}
+	client.ForgetTokens(&cfg)
 	if keep != nil && !client.ReadOnly(&cfg) {
 		if err := client.Store(keep, login, key); err != nil {
 			return err
@@ -134,6 +135,7 @@ func logoutCommand() *cobra.Command {
 			if err == nil && keep != nil {
 				err = keep.Forget()
 			}
+			client.ForgetTokens(&cfg)
 			if err != nil {
 				return err
 			}

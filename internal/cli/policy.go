@@ -15,7 +15,7 @@ import (
 
 func policyCommand() *cobra.Command {
 	policy := &cobra.Command{Use: "policy", Short: "Load, fetch and compare policies"}
-	policy.AddCommand(policyLoadCommand(), policyChangeCommand("update"), policyChangeCommand("replace"), policyDiffCommand(), policyFetchCommand())
+	policy.AddCommand(policyLoadCommand(), policyChangeCommand("update"), policyChangeCommand("replace"), policyDiffCommand(), policyValidateCommand(), policyFetchCommand())
 	return policy
 }
 
@@ -94,7 +94,10 @@ func loadPolicy(cmd *cobra.Command, local *admin.Client, account, file string, y
 	}
 	var loaded admin.Loaded
 	if err == nil {
-		loaded, err = local.LoadPolicy(cmd.Context(), account, text)
+		err = working(cmd, "Loading "+file, func() (err error) {
+			loaded, err = local.LoadPolicy(cmd.Context(), account, text)
+			return err
+		})
 	}
 	if err != nil {
 		return fault.Wrap(err, "%s was not loaded", file)

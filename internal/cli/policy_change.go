@@ -128,7 +128,11 @@ func (f *changeFlags) confirm(cmd *cobra.Command, s *client.Session, mode string
 	if !watched && (f.yes || mode == "load") {
 		return nil
 	}
-	r, err := s.Rehearse(mode, branch, text)
+	var r *client.Report
+	err := working(cmd, "Looking at what will change", func() (err error) {
+		r, err = s.Rehearse(mode, branch, text)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -144,7 +148,11 @@ func (f *changeFlags) load(cmd *cobra.Command, s *client.Session, mode string, b
 	if err != nil {
 		return err
 	}
-	loaded, err := s.Load(mode, branch, text)
+	var loaded *client.Loaded
+	err = working(cmd, "Loading policy '"+f.branch+"'", func() (err error) {
+		loaded, err = s.Load(mode, branch, text)
+		return err
+	})
 	if err != nil {
 		if keys != nil {
 			err = errors.Join(err, keys.Close(), os.Remove(f.keysTo))

@@ -53,7 +53,7 @@ func (f *format) Type() string   { return "json|yaml|table" }
 // formatFlag adds -o and returns what it says.
 func formatFlag(flags *pflag.FlagSet) *format {
 	f := formatJSON
-	flags.VarP(&f, "output", "o", "how to print the result")
+	flags.VarP(&f, "output", "o", "how to print the result: json, yaml or table")
 	return &f
 }
 
@@ -61,7 +61,7 @@ func formatFlag(flags *pflag.FlagSet) *format {
 // asked for something else.
 func outcomeFlag(flags *pflag.FlagSet) *format {
 	f := formatText
-	flags.VarP(&f, "output", "o", "print the result as an object, instead of as text")
+	flags.VarP(&f, "output", "o", "print the result as json, yaml or table instead of text")
 	flags.Lookup("output").DefValue = ""
 	return &f
 }

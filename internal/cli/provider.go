@@ -17,7 +17,7 @@ import (
 const providerPrefix = "summon-"
 
 func providerCommand() *cobra.Command {
-	return newRemote(&cobra.Command{
+	cmd := newRemote(&cobra.Command{
 		Use: "provider [ID]", Aliases: []string{"summon"}, Short: "Hand secrets to Summon",
 		Long: "Speaks the protocol of Summon's providers. With an id it prints the value of that variable as it is.\n" +
 			"Without one it reads ids from standard input, one a line, and answers each at once by a line with the value\n" +
@@ -38,6 +38,8 @@ func providerCommand() *cobra.Command {
 		}
 		return fault.Wrap(err, "providing '%s'", args[0])
 	})
+	cmd.SetVersionTemplate("{{.Version}}\n")
+	return cmd
 }
 
 // provideAll answers line by line: whoever asks may wait for an answer before the next

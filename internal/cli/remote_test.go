@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -18,13 +19,30 @@ import (
 // environment of the script: URL, ADMIN_KEY, and with TLS FINGERPRINT.
 //
 //	serve [tls]
+//
+// With `private` the certificate is one of an authority, which is in ca.pem, and the
+// server sends that one, too; with `leaf` it does not. The folder is server, server2...
 func serve(ts *testscript.TestScript, _ bool, args []string) {
-	dir := ts.MkAbs("server")
+	dir, before := ts.MkAbs("server"), 1
+	for ; exists(dir); dir = ts.MkAbs("server" + strconv.Itoa(before)) {
+		before++
+	}
 	ts.Check(os.MkdirAll(dir, 0o700))
 	ts.Check(os.WriteFile(filepath.Join(dir, "root.key"), []byte("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="), 0o600))
 	flags := map[string]string{"data-dir": dir, "listen": "127.0.0.1:0", "audit": "file:" + filepath.Join(dir, "audit.log")}
-	if len(args) > 0 {
+	switch {
+	case len(args) == 0:
+	case args[0] == "tls":
 		flags["tls-self-signed"] = "true"
+	default:
+		own, ok := ts.Value(authorityKey{}).(*authority)
+		if !ok {
+			ts.Fatalf("this script has no authority")
+		}
+		if own.certificate == nil {
+			*own = newAuthority(ts)
+		}
+		flags["tls-certificate"], flags["tls-key"] = own.issue(ts, dir, int64(before+1), args[0] == "private")
 	}
 	loaded, err := config.Load(config.Sources{Flags: flags})
 	ts.Check(err)
@@ -47,6 +65,11 @@ func serve(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv("ADMIN_KEY", created.APIKey)
 	ts.Setenv("FINGERPRINT", srv.Fingerprint())
 }
+
+// authorityKey is where a script has its authority.
+type authorityKey struct{}
+
+func exists(name string) bool { _, err := os.Stat(name); return err == nil }
 
 // keep puts what the last command printed into the environment: keep NAME.
 func keep(ts *testscript.TestScript, _ bool, args []string) {

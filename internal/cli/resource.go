@@ -77,16 +77,20 @@ func permittedRolesCommand() *cobra.Command {
 	}
 	form := formatFlag(cmd.Flags())
 	return newRemote(cmd, func(cmd *cobra.Command, s *client.Session, args []string) error {
-		id, err := s.ID(args[0], "")
-		if err != nil {
-			return err
-		}
-		roles, err := s.API.PermittedRoles(string(id), args[1])
-		if err != nil {
-			return s.Explain(err, client.Task{Do: "look at", On: string(id), Privilege: "read"})
-		}
-		return form.lines(cmd, "ID", roles)
+		return printPermitted(cmd, s, *form, args[0], args[1])
 	})
+}
+
+func printPermitted(cmd *cobra.Command, s *client.Session, f format, resource, privilege string) error {
+	id, err := s.ID(resource, "")
+	if err != nil {
+		return err
+	}
+	roles, err := s.API.PermittedRoles(string(id), privilege)
+	if err != nil {
+		return s.Explain(err, client.Task{Do: "look at", On: string(id), Privilege: "read"})
+	}
+	return f.lines(cmd, "ID", roles)
 }
 
 func checkCommand() *cobra.Command {

@@ -66,6 +66,6 @@ func roleCommand() *cobra.Command {
 	outcomeFlag(reset.Flags())
 	reset.Flags().BoolVar(&fromStdin, "password-from-stdin", false, "read the password from standard input")
 
-	role.AddCommand(roleShowCommand(), roleExistsCommand(), roleMembersCommand(), roleMembershipsCommand(), retrieve, reset)
+	role.AddCommand(roleShowCommand(), roleExistsCommand(), roleMembersCommand(), roleMembershipsCommand(), roleTreeCommand(), retrieve, reset)
 	return role
 }

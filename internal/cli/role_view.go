@@ -47,25 +47,29 @@ func roleMembersCommand() *cobra.Command {
 	form := formatFlag(cmd.Flags())
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "with all that is known of each membership")
 	return newRemote(cmd, func(cmd *cobra.Command, s *client.Session, args []string) error {
-		id, err := s.RoleID(args[0])
-		if err != nil {
-			return err
-		}
-		members, err := s.API.RoleMembers(string(id))
-		if err != nil {
-			return s.Explain(err, client.Task{Do: "look at", On: string(id), Privilege: "read"})
-		}
-		ids := make([]string, len(members))
-		rows := make([][]string, len(members))
-		for i, m := range members {
-			ids[i] = fmt.Sprint(m["member"])
-			rows[i] = []string{ids[i], fmt.Sprint(m["admin_option"]), fmt.Sprint(m["ownership"]), fmt.Sprint(m["policy"])}
-		}
-		if verbose {
-			return form.print(cmd, members, []string{"MEMBER", "ADMIN", "OWNER", "POLICY"}, rows)
-		}
-		return form.lines(cmd, "ID", ids)
+		return printMembers(cmd, s, *form, args[0], verbose)
 	})
+}
+
+func printMembers(cmd *cobra.Command, s *client.Session, f format, role string, verbose bool) error {
+	id, err := s.RoleID(role)
+	if err != nil {
+		return err
+	}
+	members, err := s.API.RoleMembers(string(id))
+	if err != nil {
+		return s.Explain(err, client.Task{Do: "look at", On: string(id), Privilege: "read"})
+	}
+	ids := make([]string, len(members))
+	rows := make([][]string, len(members))
+	for i, m := range members {
+		ids[i] = fmt.Sprint(m["member"])
+		rows[i] = []string{ids[i], fmt.Sprint(m["admin_option"]), fmt.Sprint(m["ownership"]), fmt.Sprint(m["policy"])}
+	}
+	if verbose {
+		return f.print(cmd, members, []string{"MEMBER", "ADMIN", "OWNER", "POLICY"}, rows)
+	}
+	return f.lines(cmd, "ID", ids)
 }
 
 func roleMembershipsCommand() *cobra.Command {

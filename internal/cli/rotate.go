@@ -12,14 +12,14 @@ import (
 )
 
 func hostCommand() *cobra.Command {
-	group := &cobra.Command{Use: "host", Short: "Rotate the API keys of hosts"}
-	group.AddCommand(rotateCommand("host"))
+	group := &cobra.Command{Use: "host", Short: "Make hosts, rotate their API keys"}
+	group.AddCommand(createCommand("host"), rotateCommand("host"))
 	return group
 }
 
 func userCommand() *cobra.Command {
-	group := &cobra.Command{Use: "user", Short: "Rotate the API keys of users, change one's password"}
-	group.AddCommand(rotateCommand("user"), changePasswordCommand())
+	group := &cobra.Command{Use: "user", Short: "Make users, rotate their API keys, change one's password"}
+	group.AddCommand(createCommand("user"), rotateCommand("user"), changePasswordCommand())
 	return group
 }
 

@@ -32,6 +32,7 @@ func scriptParams(dir string) testscript.Params {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("CONJUR_CREDENTIAL_STORAGE", "file") // nobody's keyring
+			env.Values[authorityKey{}] = &authority{}
 			env.Setenv("GORACE", os.Getenv("GORACE"))
 			return nil
 		},

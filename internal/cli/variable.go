@@ -144,56 +144,6 @@ func nameValues(ids []ident.ID, values map[ident.ID][]byte, full, encoded bool) 
 	return named, nil
 }
 
-func variableSetCommand() *cobra.Command {
-	var id, value, file string
-	cmd := &cobra.Command{
-		Use: "set -i ID", Short: "Give a variable a new value",
-		Long: "The value comes from standard input, without the newline at its end, if there is one, or from a file as\n" +
-			"it is. With -v others on this machine may see it.",
-		Example: "  rekey variable set -i shop/db/password < password\n  rekey variable set -i shop/tls/key -f server.key",
-	}
-	cmd.Args = func(cmd *cobra.Command, args []string) error {
-		switch {
-		case id == "" && len(args) == 0:
-			return errors.New("no variable is named: give its id with -i")
-		case id == "" && len(args) <= 2:
-			id = args[0]
-			if len(args) == 2 {
-				value = args[1]
-			}
-			return nil
-		}
-		return noArguments(cmd, args)
-	}
-	newRemote(cmd, func(cmd *cobra.Command, s *client.Session, _ []string) error {
-		variable, err := s.ID(id, "variable")
-		if err != nil {
-			return err
-		}
-		switch {
-		case file != "":
-			value, err = readFile(cmd, file)
-		case value == "" && isTerminal(cmd.InOrStdin()):
-			value, err = askSecret(cmd, "Value: ", "")
-		case value == "" && !cmd.Flags().Changed("value"):
-			value, err = secretFromStdin(cmd)
-		}
-		if err != nil {
-			return err
-		}
-		if err := s.API.AddSecret(string(variable), value); err != nil {
-			return s.Explain(err, client.Task{Do: "write", On: string(variable), Privilege: "update"})
-		}
-		return formOf(cmd).say(cmd, "Value added\n", map[string]any{"id": string(variable)})
-	})
-	outcomeFlag(cmd.Flags())
-	cmd.Flags().StringVarP(&id, "id", "i", "", "id of the variable")
-	cmd.Flags().StringVarP(&value, "value", "v", "", "the value")
-	cmd.Flags().StringVarP(&file, "file", "f", "", "file with the value, - for standard input as it is")
-	cmd.MarkFlagsMutuallyExclusive("value", "file")
-	return cmd
-}
-
 func variableHistoryCommand() *cobra.Command {
 	var named string
 	cmd := &cobra.Command{

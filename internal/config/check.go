@@ -72,6 +72,32 @@ func checkFile(path string) error {
 	return file.Close()
 }
 
+// checkPrograms wants names that are used once.
+func checkPrograms(programs []Program) error {
+	seen := map[string]bool{}
+	for _, p := range programs {
+		if seen[p.Name] {
+			return fmt.Errorf("there are two programs '%s'", p.Name)
+		}
+		seen[p.Name] = true
+	}
+	return nil
+}
+
+// checkProgram wants one that is there, and nobody's to replace.
+func checkProgram(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular() || info.Mode()&0o111 == 0:
+		return fmt.Errorf("%s is not a program that can run", path)
+	case info.Mode()&0o002 != 0:
+		return fmt.Errorf("%s can be written by everybody", path)
+	}
+	return nil
+}
+
 func checkTTL(d time.Duration) error {
 	if d < time.Second || d > maxTokenTTL {
 		return fmt.Errorf("it is not between 1 and %d seconds", int(maxTokenTTL.Seconds()))
@@ -109,6 +135,11 @@ func (c *Config) conflicts() (problems []Problem) {
 		add("tls_key", "there is a certificate, but no private key", "set tls_key to the file with the certificate's key")
 	case c.TLSCertificate == "" && c.TLSKey != "":
 		add("tls_certificate", "there is a private key, but no certificate", "set tls_certificate to the file with the key's certificate")
+	}
+	for _, p := range c.RotationPrograms {
+		if err := checkProgram(p.Path); err != nil {
+			add("rotation_programs", "program '"+p.Name+"' cannot be used: "+err.Error(), "install it, so that only its owner can write it, or leave it out")
+		}
 	}
 	if len(c.TLSNames) > 0 && !c.TLSSelfSigned {
 		add("tls_names", "there is no self-signed certificate to put names into", "set tls_self_signed, or leave tls_names out")

@@ -44,6 +44,9 @@ type Config struct {
 	HostFactories        bool
 	Rotation             bool
 	RotationTargets      []string
+	RotationPrograms     []Program
+	Webhooks             string // path
+	WebhookTargets       []string
 	SecretVersions       int
 	PolicyVersions       int
 	UsersInRootOnly      bool
@@ -59,6 +62,18 @@ func (c *Config) Staleness() time.Duration {
 	_, bound, _ := strings.Cut(c.Consistency, ":")
 	d, _ := time.ParseDuration(bound) // the setting was checked
 	return d
+}
+
+// Program is a program that rotations may run.
+type Program struct {
+	Name string
+	Path string // absolute
+	Args []string
+}
+
+// String is how a program is written.
+func (p Program) String() string {
+	return p.Name + "=" + strings.Join(append([]string{p.Path}, p.Args...), " ")
 }
 
 // TLS tells whether the server speaks HTTPS itself.

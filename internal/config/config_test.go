@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -152,6 +153,52 @@ func TestEveryProblemIsReportedAtOnceWithItsSource(t *testing.T) {
 	}
 	if strings.Contains(err.Error(), "hunter2") {
 		t.Error("the message has the value of a secret setting")
+	}
+}
+
+func TestProgramsForRotations(t *testing.T) {
+	dir := t.TempDir()
+	for name, mode := range map[string]os.FileMode{"good": 0o700, "text": 0o600, "open": 0o707} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte("#!/bin/sh\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	good := filepath.Join(dir, "good")
+	file := writeFile(t, "rotation_programs:\n  - one="+good+"\n  - two = "+good+"  --floor 3\n")
+	loaded, err := config.Load(config.Sources{File: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []config.Program{{Name: "one", Path: good, Args: []string{}}, {Name: "two", Path: good, Args: []string{"--floor", "3"}}}
+	if !reflect.DeepEqual(loaded.RotationPrograms, want) {
+		t.Errorf("got %v, want %v", loaded.RotationPrograms, want)
+	}
+	for text, want := range map[string]string{
+		"reset":                           "name=/path",
+		"=/bin/sh":                        "name=/path",
+		"a b=/bin/sh":                     "name=/path",
+		"reset=sh -c true":                "slash",
+		"a=" + good + ",a=/bin/sh":        "two programs",
+		"a=" + filepath.Join(dir, "none"): "no such file",
+		"a=" + filepath.Join(dir, "text"): "not a program",
+		"a=" + filepath.Join(dir, "open"): "everybody",
+		"a=" + dir:                        "not a program",
+	} {
+		_, err := config.Load(config.Sources{Environ: []string{"REKEY_ROTATION_PROGRAMS=" + text}})
+		if err == nil {
+			t.Errorf("%s: no problem", text)
+			continue
+		}
+		if found := problems(t, err); len(found) != 1 || found[0].Setting != "rotation_programs" || !strings.Contains(found[0].Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+	if _, err := config.LoadLocal(config.Sources{Environ: []string{"REKEY_ROTATION_PROGRAMS=a=/no/such/program"}}); err != nil {
+		t.Errorf("a local command stumbles over a program that is not there: %v", err)
 	}
 }
 

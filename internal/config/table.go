@@ -167,6 +167,23 @@ func table() []*Setting {
 			field: func(c *Config) any { return &c.RotationTargets },
 		},
 		{
+			Key: "rotation_programs", Env: []string{"REKEY_ROTATION_PROGRAMS"}, Type: "programs as name=/path arguments",
+			Doc:   "Programs that rotations of kind `exec` may run, as the server's user: each has a name, by which policies call it, and an absolute path with its arguments, if any, as in `reset-printer=/usr/local/bin/reset-printer --floor 3`. What has a blank or a comma in it cannot be an argument. Their connections are not limited by `rotation_targets`. Empty allows none.",
+			field: func(c *Config) any { return &c.RotationPrograms },
+			check: func(c *Config) error { return checkPrograms(c.RotationPrograms) },
+		},
+		{
+			Key: "webhooks", ServerOnly: true, Env: []string{"REKEY_WEBHOOKS"}, Flag: "webhooks", Type: "path",
+			Doc:   "YAML file with the webhooks that are told what happens to rotations: see [rotation](rotation.md#tell-other-programs).",
+			field: func(c *Config) any { return &c.Webhooks },
+			check: func(c *Config) error { return checkFile(c.Webhooks) },
+		},
+		{
+			Key: "webhook_targets", ServerOnly: true, Env: []string{"REKEY_WEBHOOK_TARGETS"}, Flag: "webhook-targets", Type: "names, addresses and CIDR blocks",
+			Doc:   "Where webhooks may be, as in rotation_targets. Empty allows every host that the file of webhooks names.",
+			field: func(c *Config) any { return &c.WebhookTargets },
+		},
+		{
 			Key: "users_in_root_policy_only", Env: []string{"REKEY_USERS_IN_ROOT_POLICY_ONLY", "CONJUR_USERS_IN_ROOT_POLICY_ONLY"}, Flag: "users-in-root-policy-only", Type: "true or false", Default: "false",
 			Doc:   "Refuse policies that create users anywhere but in the root policy.",
 			field: func(c *Config) any { return &c.UsersInRootOnly },

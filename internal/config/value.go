@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -34,6 +35,8 @@ func parse(field any, text string) error {
 		*p, err = parseNetworks(text)
 	case *[]string:
 		*p = strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
+	case *[]Program:
+		*p, err = parsePrograms(text)
 	case *secret.Bytes:
 		*p = secret.FromString(text)
 	default:
@@ -64,6 +67,12 @@ func plain(field any) any {
 		return list
 	case *[]string:
 		return append([]string{}, *p...)
+	case *[]Program:
+		list := make([]string, len(*p))
+		for i, program := range *p {
+			list[i] = program.String()
+		}
+		return list
 	case *secret.Bytes:
 		if p.Len() == 0 {
 			return ""
@@ -127,4 +136,24 @@ func parseNetworks(text string) ([]netip.Prefix, error) {
 		}
 	}
 	return networks, nil
+}
+
+func parsePrograms(text string) ([]Program, error) {
+	var programs []Program
+	for item := range strings.SplitSeq(text, ",") {
+		if strings.TrimSpace(item) == "" {
+			continue
+		}
+		name, line, _ := strings.Cut(item, "=")
+		words := strings.Fields(line)
+		name = strings.TrimSpace(name)
+		if name == "" || strings.ContainsAny(name, " \t\n") || len(words) == 0 {
+			return nil, fmt.Errorf("%q is not a program: write name=/path, and its arguments with blanks between", strings.TrimSpace(item))
+		}
+		if !filepath.IsAbs(words[0]) {
+			return nil, fmt.Errorf("the path of program %q does not begin with a slash", name)
+		}
+		programs = append(programs, Program{Name: name, Path: words[0], Args: words[1:]})
+	}
+	return programs, nil
 }

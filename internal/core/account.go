@@ -92,7 +92,7 @@ func (c *Core) createAccount(ctx context.Context, caller Caller, name string, pl
 	if err := checkAccountName(name); err != nil {
 		return key, err
 	}
-	if err := c.structure.enter(ctx); err != nil {
+	if err := c.enterAlone(ctx); err != nil {
 		return key, err
 	}
 	defer c.structure.leave()
@@ -201,7 +201,7 @@ func (c *Core) deleteAccount(ctx context.Context, caller Caller, name string) er
 	if err := checkAccountName(name); err != nil {
 		return err
 	}
-	if err := c.structure.enter(ctx); err != nil {
+	if err := c.enterAlone(ctx); err != nil {
 		return err
 	}
 	defer c.structure.leave()

@@ -7,7 +7,6 @@ import (
 	"rekey/internal/audit"
 	"rekey/internal/fault"
 	"rekey/internal/ident"
-	"rekey/internal/policy"
 	"rekey/internal/rbac"
 	"rekey/internal/row"
 )
@@ -242,8 +241,8 @@ func (c *Core) updateBranch(ctx context.Context, caller Caller, account, path st
 			tx.SetOwner(x, owner)
 		}
 		annotate(tx, x, x.Policy, asked.Annotations)
-		if len(x.Annotations) > policy.MaxAnnotations {
-			return fault.New(fault.Invalid, "Annotations are too many (maximum is %d)", policy.MaxAnnotations)
+		if err := boundedAnnotations(x); err != nil {
+			return err
 		}
 		updated = branchOf(x)
 		return nil

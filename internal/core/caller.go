@@ -187,6 +187,9 @@ func unavailable(err error, what string) error {
 // commit makes a set durable and applied. store.ErrChanged says that the caller has
 // to look again.
 func (c *Core) commit(ctx context.Context, set *row.Set) error {
+	if err := c.addNews(set); err != nil {
+		return err
+	}
 	if err := c.committer.Submit(ctx, set); err != nil {
 		if errors.Is(err, store.ErrChanged) {
 			return err
@@ -206,5 +209,9 @@ func retry(once func() error) error {
 			return err
 		}
 	}
+	return errTooFast()
+}
+
+func errTooFast() error {
 	return fault.New(fault.Conflict, "the record changes faster than this request can follow: try again")
 }

@@ -180,8 +180,11 @@ func (c *Core) goodbyes(set *row.Set, now time.Time) (list []goodbye) {
 			if change.Op != row.Delete || r.ID.Kind() != "variable" {
 				continue
 			}
-			g := goodbye{change: Change{Kind: Deleted, Variable: r.ID, At: now}}
 			x := c.graph.Resource(r.ID)
+			if x == nil {
+				continue // it came and went within the set
+			}
+			g := goodbye{change: Change{Kind: Deleted, Variable: r.ID, At: now}}
 			for _, l := range c.changes.concerned(r.ID) {
 				if questions++; questions > mostWitnesses {
 					c.changes.lose(l)
@@ -195,6 +198,9 @@ func (c *Core) goodbyes(set *row.Set, now time.Time) (list []goodbye) {
 				continue
 			}
 			x := c.graph.Resource(r.Resource)
+			if x == nil {
+				continue
+			}
 			if _, expires := newest(x); x.Latest() == r.Version && !expires.IsZero() {
 				list = append(list, goodbye{change: Change{Kind: Expired, Variable: r.Resource, Version: r.Version, At: now, serial: x.Serial}})
 			}

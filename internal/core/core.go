@@ -71,6 +71,8 @@ type Options struct {
 	Log     *slog.Logger
 	// Targets may be nil: then no value rotates, and annotations about it are not checked.
 	Targets *Targets
+	// Hooks are told of rotations. Their names are distinct.
+	Hooks []Hook
 }
 
 // Core is the one value behind all doors. It is safe for concurrent use.
@@ -86,9 +88,11 @@ type Core struct {
 	rand      io.Reader
 	log       *slog.Logger
 
-	mu      sync.RWMutex // guards graph
+	mu      sync.RWMutex // guards graph, line
 	graph   *rbac.Graph
-	reached int64 // number of the newest change of a shared store that the graph has; guarded by mu
+	line    []*flight // changes of the structure that are on their way, in their order
+	reached int64     // number of the newest change of a shared store that the graph has; guarded by mu
+	base    int64     // what reached was at the newest plan; guarded by the gate
 
 	structure gate  // at most one planner of roles, resources and edges
 	rows      locks // at most one writer of a secret or a credential
@@ -97,6 +101,9 @@ type Core struct {
 	alone   bool    // no other process has the store
 	due     dueList // guarded by mu
 	changes *changes
+
+	hooks  []Hook
+	hooked map[string]chan struct{} // by name: there is something new for it
 
 	values    *values
 	tokenKeys *token.Keys
@@ -128,6 +135,8 @@ func Open(ctx context.Context, o Options) (*Core, error) {
 		targets:   o.Targets,
 		due:       newDueList(),
 		changes:   newChanges(o.Now()),
+		hooks:     o.Hooks,
+		hooked:    map[string]chan struct{}{},
 		structure: newGate(),
 		values:    values,
 		parsing:   make(chan struct{}, parses),
@@ -136,6 +145,9 @@ func Open(ctx context.Context, o Options) (*Core, error) {
 		ended:     make(chan struct{}),
 	}
 	_, c.alone = o.Store.(store.Exclusive)
+	for _, hook := range o.Hooks {
+		c.hooked[hook.Name] = make(chan struct{}, 1)
+	}
 	if err := c.loadStore(ctx); err != nil {
 		return nil, fault.Wrap(err, "the store cannot be loaded")
 	}
@@ -182,6 +194,7 @@ func (c *Core) take(e store.Entry) {
 			// Answers from this graph would no longer be what is durable.
 			panic("rekey: " + err.Error())
 		}
+		c.arrived(set)
 		for _, change := range set.Changes {
 			switch r := change.Row.(type) {
 			case row.SigningKey, row.Account:
@@ -194,6 +207,7 @@ func (c *Core) take(e store.Entry) {
 		}
 		c.scheduleSet(set, now)
 		c.tell(set, before, now)
+		c.wakeHooks(set)
 	}
 	if signing {
 		if err := c.refreshSigners(); err != nil {

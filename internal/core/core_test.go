@@ -32,13 +32,16 @@ type world struct {
 	dir      string
 	config   core.Config
 	commit   func(stored func() ([]error, error)) ([]error, error) // stands around the next commit, once
-	between  func()                                                // called once, before the store is asked for a sealed value or key
-	root     *seal.Root
-	log      slog.Handler
-	now      time.Time
-	store    store.Store
-	close    func()
-	cached   core.Caller // the administrator, where authenticating would be in the way
+	// watch stands around every commit.
+	watch   func(sets []*row.Set, stored func() ([]error, error)) ([]error, error)
+	between func() // called once, before the store is asked for a sealed value or key
+	root    *seal.Root
+	log     slog.Handler
+	now     time.Time
+	store   store.Store
+	close   func()
+	keys    map[ident.ID]secret.Bytes // of users that a test has made
+	cached  core.Caller               // the administrator, where authenticating would be in the way
 }
 
 // trail keeps what the audit writes.
@@ -115,6 +118,9 @@ func (s *interrupted) pause() {
 }
 
 func (s *interrupted) Commit(ctx context.Context, sets []*row.Set) ([]error, error) {
+	if watch := s.w.watch; watch != nil {
+		return watch(sets, func() ([]error, error) { return s.Store.Commit(ctx, sets) })
+	}
 	around := s.w.commit
 	if around == nil {
 		return s.Store.Commit(ctx, sets)
@@ -162,6 +168,8 @@ func (w *world) as(login string, key secret.Bytes) core.Caller {
 	}
 	return caller
 }
+
+func (w *world) key(user string) secret.Bytes { return w.keys[ident.New("acme", "user", user)] }
 
 func (w *world) admin() core.Caller { return w.as("admin", w.adminKey) }
 

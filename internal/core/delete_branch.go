@@ -56,6 +56,11 @@ func (c *Core) mayDelete(caller Caller, records []ident.ID) error {
 	if err != nil {
 		return err
 	}
+	return c.mayUpdate(caller, resources)
+}
+
+// mayUpdate wants update on all of some resources that are no users.
+func (c *Core) mayUpdate(caller Caller, resources []ident.ID) error {
 	// The deepest one that the caller may not change is the one to be named.
 	slices.SortFunc(resources, func(a, b ident.ID) int {
 		return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b))

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"context"
 	"time"
 
 	"rekey/internal/rbac"
@@ -13,6 +14,19 @@ func (c *Core) SetPatience(d time.Duration) { c.structure.patience = d }
 func (c *Core) EnterStructure() (leave func()) {
 	c.structure.turn <- struct{}{}
 	return c.structure.leave
+}
+
+// Line is how many changes of the structure are on their way.
+func (c *Core) Line() int {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return len(c.line)
+}
+
+// Change carries a change of the structure out.
+func (c *Core) Change(ctx context.Context, plan func(*rbac.Tx) error) error {
+	_, err := c.restructure(ctx, plan)
+	return err
 }
 
 // View looks at the graph.

@@ -13,9 +13,10 @@ import (
 	"rekey/internal/secret"
 )
 
-// finish adds to the structural changes what needs keys, randomness or the store.
-func (c *Core) finish(ctx context.Context, l *load, caller Caller, text []byte) error {
-	l.set = &row.Set{Changes: append([]row.Change(nil), l.changes...), Chained: true, Base: l.base}
+// finish adds to the structural changes what needs keys, randomness or the store. What
+// was planned on top of others cannot read values: theirs are not in the store yet.
+func (c *Core) finish(ctx context.Context, l *load, caller Caller, text []byte, onTop bool) error {
+	l.set = &row.Set{Changes: append([]row.Change(nil), l.changes...)}
 	l.loaded = Loaded{Warnings: l.resolved.Warnings}
 	keyed := map[ident.ID]secret.Bytes{}
 	for _, id := range l.planned.NewKeys {
@@ -44,7 +45,7 @@ func (c *Core) finish(ctx context.Context, l *load, caller Caller, text []byte) 
 		}
 	}
 	l.restrict()
-	if err := c.publish(ctx, l); err != nil {
+	if err := c.publish(ctx, l, onTop); err != nil {
 		return err
 	}
 	if err := c.presetPasswords(l); err != nil {
@@ -56,21 +57,26 @@ func (c *Core) finish(ctx context.Context, l *load, caller Caller, text []byte) 
 
 func (l *load) restrict() {
 	for _, r := range l.planned.Restrictions {
-		had := l.networks[r.Role]
-		switch {
-		case len(r.Networks) == 0:
-			l.set.Add(row.Delete, r)
-		case had:
-			l.set.Add(row.Update, r)
-		default:
-			l.set.Add(row.Insert, r)
-		}
+		restrict(l.set, r, l.networks[r.Role])
+	}
+}
+
+// restrict adds to a set that a role has a restriction from now on; had says whether it
+// has one already.
+func restrict(set *row.Set, r row.Restriction, had bool) {
+	switch {
+	case len(r.Networks) > 0 && had:
+		set.Add(row.Update, r)
+	case len(r.Networks) > 0:
+		set.Add(row.Insert, r)
+	case had:
+		set.Add(row.Delete, r)
 	}
 }
 
 // publish stores the public keys of users; of several with one comment the last is
 // the current one.
-func (c *Core) publish(ctx context.Context, l *load) error {
+func (c *Core) publish(ctx context.Context, l *load, onTop bool) error {
 	given := map[ident.ID][]string{}
 	for _, k := range l.planned.PublicKeys {
 		lines := given[k.Resource]
@@ -82,6 +88,9 @@ func (c *Core) publish(ctx context.Context, l *load) error {
 		lines, now := given[k.Resource], l.values[i]
 		delete(given, k.Resource) // once for each resource
 		if len(lines) > 0 && now.key.version > 0 {
+			if onTop {
+				return errAlone
+			}
 			current, err := c.open(ctx, k.Resource, now.key)
 			if err != nil {
 				return err
@@ -151,7 +160,7 @@ func (l *load) version(kept int, caller Caller, text []byte) {
 	}
 	sum := sha256.Sum256(text)
 	v := row.PolicyVersion{
-		Policy: l.policy.ID, Version: l.loaded.Version, Role: caller.Role,
+		Policy: l.policy, Version: l.loaded.Version, Role: caller.Role,
 		CreatedAt: l.now, FinishedAt: l.now,
 		SHA256: hex.EncodeToString(sum[:]), Text: string(text),
 	}
@@ -160,6 +169,6 @@ func (l *load) version(kept int, caller Caller, text []byte) {
 	}
 	l.set.Add(row.Insert, v)
 	for i := 0; i <= len(l.loads)-max(1, kept); i++ {
-		l.set.Add(row.Delete, row.PolicyVersion{Policy: l.policy.ID, Version: l.loads[i]})
+		l.set.Add(row.Delete, row.PolicyVersion{Policy: l.policy, Version: l.loads[i]})
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"rekey/internal/rbac"
 	"rekey/internal/row"
 	"rekey/internal/secret"
-	"rekey/internal/store"
 )
 
 // Mode is how a policy text changes what is there.
@@ -57,22 +56,20 @@ func (c *Core) loadPolicy(ctx context.Context, caller Caller, id ident.ID, mode 
 	if err != nil {
 		return Loaded{}, nil, err
 	}
-	if err := c.structure.enter(ctx); err != nil {
-		return Loaded{}, nil, err
-	}
-	defer c.structure.leave()
+	r := &reading{document: document}
 	var l *load
-	// Credentials and values do not wait for the structure, nor do other nodes, so rows
-	// may change between the plan and its commit.
-	err = c.replan(func() error {
-		var once error
-		if l, once = c.plan(caller, id, mode, document); once != nil {
+	err = c.change(ctx, change{
+		prepare: func() { c.prepare(r, id) },
+		plan: func(tx *rbac.Tx) (once error) {
+			if l, once = c.attempt(tx, caller, id, mode, r); once == nil {
+				l.note(c)
+			}
 			return once
-		}
-		if once = c.finish(ctx, l, caller, text); once != nil {
-			return once
-		}
-		return c.commit(ctx, l.set)
+		},
+		finish: func(onTop bool) (*row.Set, error) {
+			err := c.finish(ctx, l, caller, text, onTop)
+			return l.set, err
+		},
 	})
 	if err != nil {
 		return Loaded{}, nil, err
@@ -151,8 +148,7 @@ type load struct {
 	changes  []row.Change // of the structure, for the audit
 	loaded   Loaded
 	now      time.Time
-	policy   *rbac.Resource
-	base     int64                    // number of the change that it was planned on
+	policy   ident.ID
 	keys     map[ident.ID]*row.APIKey // of roles that lose theirs
 	values   []latest                 // of planned.PublicKeys
 	created  map[ident.ID]bool        // roles that the load creates
@@ -162,35 +158,48 @@ type load struct {
 	stays    bool // the policy is still there after the load
 }
 
-// plan computes what a load has to commit.
-func (c *Core) plan(caller Caller, id ident.ID, mode policy.Mode, document *policy.Document) (*load, error) {
-	return c.attempt(caller, id, mode, document, func(l *load) { l.note(c) })
+// reading is a policy text with the ids that it has for an owner of the loaded policy.
+type reading struct {
+	document *policy.Document
+	owner    ident.ID
+	resolved *policy.Resolved
+	err      error
 }
 
-// attempt makes the row changes of a load on the graph, lets look see the graph as it
-// would be, and takes them back. Loads and rehearsals differ in nothing before this
-// returns. The caller has entered the gate, so that nothing structural changes while
-// this looks at the graph twice: resolving the text needs no lock.
-func (c *Core) attempt(caller Caller, id ident.ID, mode policy.Mode, document *policy.Document, look func(*load)) (*load, error) {
+// resolve gives the text full ids, again only if the owner is another one.
+func (r *reading) resolve(id, owner ident.ID) (*policy.Resolved, error) {
+	if r.owner != owner {
+		r.owner = owner
+		r.resolved, r.err = r.document.Resolve(policy.Scope{Account: id.Account(), Policy: id, Owner: owner})
+	}
+	return r.resolved, r.err
+}
+
+// prepare resolves a text without holding the graph. The plan does it anew in the rare
+// case that the owner is another one then.
+func (c *Core) prepare(r *reading, id ident.ID) {
+	var owner ident.ID
 	c.mu.RLock()
-	x, err := c.mayLoad(caller, id, mode)
-	base := c.reached
+	if x := c.graph.Resource(id); x != nil {
+		owner = x.Owner
+	}
 	c.mu.RUnlock()
+	if owner != "" {
+		_, _ = r.resolve(id, owner) // it remembers the error
+	}
+}
+
+// attempt makes the row changes of a load in a transaction. Loads and rehearsals differ
+// in nothing before this returns.
+func (c *Core) attempt(tx *rbac.Tx, caller Caller, id ident.ID, mode policy.Mode, r *reading) (*load, error) {
+	x, err := c.mayLoad(caller, id, mode)
 	if err != nil {
 		return nil, err
 	}
-	l := &load{now: c.now(), policy: x, base: base}
-	if l.resolved, err = document.Resolve(policy.Scope{Account: id.Account(), Policy: id, Owner: x.Owner}); err != nil {
+	l := &load{now: c.now(), policy: id, loads: slices.Clone(x.Loads)}
+	if l.resolved, err = r.resolve(id, x.Owner); err != nil {
 		return nil, err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.graph.Resource(id) != x {
-		return nil, store.ErrChanged // by another node
-	}
-	l.loads = slices.Clone(x.Loads)
-	tx := c.graph.Begin()
-	defer tx.Rollback()
 	var check func(map[string]string) []policy.Problem
 	if c.targets != nil {
 		check = c.checkRotation
@@ -205,7 +214,6 @@ func (c *Core) attempt(caller Caller, id ident.ID, mode policy.Mode, document *p
 	}
 	l.changes = tx.Changes()
 	l.stays = c.graph.Resource(id) == x
-	look(l)
 	return l, nil
 }
 

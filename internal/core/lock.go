@@ -10,8 +10,8 @@ import (
 	"rekey/internal/ident"
 )
 
-// gate lets one planner of the structure through at a time, from the plan until its
-// changes are applied, so that no two plans start from the same graph.
+// gate lets one planner of the structure through at a time, until its changes are on
+// their way, so that no two plans start from the same state.
 type gate struct {
 	turn     chan struct{} // full while somebody is inside
 	patience time.Duration // how long a policy load waits for another one
@@ -21,6 +21,9 @@ func newGate() gate { return gate{turn: make(chan struct{}, 1), patience: 10 * t
 
 // enter waits its turn. Busy after too long a wait. leave must follow.
 func (g gate) enter(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return errGone(ctx)
+	}
 	select {
 	case g.turn <- struct{}{}:
 		return nil
@@ -32,13 +35,21 @@ func (g gate) enter(ctx context.Context) error {
 	case g.turn <- struct{}{}:
 		return nil
 	case <-timer.C:
-		return fault.New(fault.Busy, "Concurrent policy load in progress, please retry")
+		return errBusy()
 	case <-ctx.Done():
-		return fault.Wrap(ctx.Err(), "the client has gone while its request waited for another policy load")
+		return errGone(ctx)
 	}
 }
 
 func (g gate) leave() { <-g.turn }
+
+func errBusy() error {
+	return fault.New(fault.Busy, "Concurrent policy load in progress, please retry")
+}
+
+func errGone(ctx context.Context) error {
+	return fault.Wrap(ctx.Err(), "the client has gone while its request waited for another policy load")
+}
 
 // locks keeps writers of the same row apart within this process; what other
 // processes do is caught by the conditions of a set.

@@ -22,17 +22,19 @@ func (c *Core) rehearsePolicy(ctx context.Context, caller Caller, id ident.ID, m
 	if err != nil {
 		return nil, err
 	}
-	if err := c.structure.enter(ctx); err != nil {
+	if err := c.enterAlone(ctx); err != nil {
 		return nil, err
 	}
 	defer c.structure.leave()
+	r := &reading{document: document}
+	c.prepare(r, id)
 	var prospect *policy.Prospect
 	var l *load
-	err = c.replan(func() (once error) {
-		l, once = c.attempt(caller, id, mode, document, func(l *load) {
+	_, err = c.planned(func(tx *rbac.Tx) (err error) {
+		if l, err = c.attempt(tx, caller, id, mode, r); err == nil {
 			prospect = policy.Foresee(c.graph, l.changes, l.planned, c.sees(caller))
-		})
-		return once
+		}
+		return err
 	})
 	if err != nil {
 		return nil, err

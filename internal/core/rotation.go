@@ -59,6 +59,9 @@ func (c *Core) rotationOf(x *rbac.Resource) (row.Rotation, rotation.Settings) {
 		w.Holder, w.LeaseUntil = "", time.Time{}
 	}
 	settings, _ := rotation.Read(annotationsOf(x), c.targets.Limits) // faults are refused when a policy is loaded
+	if kind, ok := c.targets.Kinds[settings.Rotator].(target.Lasting); ok && kind.Lasts() {
+		settings.Outlast()
+	}
 	return w, settings
 }
 

@@ -77,6 +77,7 @@ func (r *RotationRun) bind(ctx context.Context) error {
 			if resetter, ok := t.(target.Resetter); ok {
 				r.resets = resetter.Resets()
 			}
+			r.surveyor, _ = t.(target.Surveyor)
 		}
 		return t, err
 	})

@@ -85,7 +85,10 @@ func (c *Core) schedule(id ident.ID, now time.Time) {
 		w, settings := c.rotationOf(x)
 		version, expires := newest(x)
 		d.Due = rotation.Due(&w, &settings, version, expires, now)
-		d.Scheduled = w.State == rotation.Idle && w.Version == version && w.RequestedAt.IsZero() && !rotation.Open(&w)
+		if check := rotation.CheckDue(&w, &settings, version, now); d.Due.IsZero() || !check.IsZero() && check.Before(d.Due) {
+			d.Due = check
+		}
+		d.Scheduled = (w.State == rotation.Idle || w.State == rotation.Drifted) && w.Version == version && w.RequestedAt.IsZero() && !rotation.Open(&w)
 	}
 	c.due.set(d)
 }

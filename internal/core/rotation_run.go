@@ -23,6 +23,7 @@ type RotationRun struct {
 	settings rotation.Settings
 	names    map[string]ident.ID // of the credential's values; rotated variable's own under target.Main
 	target   target.Target
+	surveyor target.Surveyor // nil unless the target has to be surveyed
 	identity string
 	resets   bool
 	problem  *target.Error
@@ -95,31 +96,49 @@ func (r *RotationRun) Call(ctx context.Context) (func(context.Context) (target.C
 			return nil, err
 		}
 	}
+	surveyor, intent := r.surveyor, do.Slot != rotation.Current && !issued(base)
 	return func(ctx context.Context) (target.Credential, error) {
 		switch do.Do {
+		case rotation.Plan:
+			return surveyor.Survey(ctx, current)
 		case rotation.Apply:
 			return t.Apply(ctx, base, next)
 		case rotation.SetBack:
 			return t.Apply(ctx, base, current)
 		case rotation.Retire:
+			if intent {
+				return nil, nil
+			}
 			return nil, t.Retire(ctx, current, base)
+		}
+		if intent {
+			return nil, target.Errorf(target.AuthFailed, nil, "no new credential has been received")
 		}
 		return nil, t.Probe(ctx, base)
 	}, nil
 }
+
+// issued tells a credential from an intent, which no target can accept.
+func issued(c target.Credential) bool { return c[target.Main].Len() > 0 }
 
 // Done records how the call ended, and does what needs no target up to the next call.
 func (r *RotationRun) Done(ctx context.Context, made target.Credential, failed error) error {
 	e := rotation.Event{Slot: r.do.Slot, Err: classified(failed)}
 	var filled target.Credential
 	switch r.do.Do {
-	case rotation.Apply:
-		e.What = rotation.Applied
-		if e.Err == nil && !made.Equal(r.slots[row.Candidate]) {
+	case rotation.Plan:
+		e.What = rotation.Planning
+		if e.Err == nil {
 			filled = made
 		}
-		if e.Err == nil && len(made) == 0 && !r.run.Row.Candidate {
+		e.Filled = filled != nil
+	case rotation.Apply:
+		e.What = rotation.Applied
+		if e.Err == nil && !issued(made) {
 			e.Err = target.Errorf(target.Uncertain, nil, "the rotator has issued no credential")
+		}
+		if e.Err == nil && !made.Equal(r.slots[row.Candidate]) {
+			filled = made
 		}
 		e.Filled = filled != nil
 	case rotation.SetBack:
@@ -142,6 +161,9 @@ func (r *RotationRun) proceed(ctx context.Context) error {
 		var made target.Credential
 		switch r.do.Do {
 		case rotation.Plan:
+			if r.surveyor != nil {
+				return nil
+			}
 			e.What = rotation.Planning
 			var err error
 			made, err = contained(func() (target.Credential, error) { return r.target.Candidate(r.current) })

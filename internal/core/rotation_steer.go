@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"rekey/internal/audit"
 	"rekey/internal/ident"
 	"rekey/internal/rotation"
 	"rekey/internal/rotation/target"
@@ -64,7 +65,7 @@ func (c *Core) steer(ctx context.Context, caller Caller, id ident.ID, event, rea
 		w, once = c.steerOnce(ctx, caller, id, event, reason, change)
 		return once
 	})
-	return c.decided(err, c.by(caller).RotationStep(id, w.ID, event, w.State, err))
+	return c.decided(err, c.by(caller).RotationStep(id, audit.Step{Rotation: w.ID, Event: event, State: w.State}, err))
 }
 
 func (c *Core) steerOnce(ctx context.Context, caller Caller, id ident.ID, event, reason string, change func(*row.Rotation, steering) error) (row.Rotation, error) {
@@ -104,8 +105,8 @@ func (c *Core) steerOnce(ctx context.Context, caller Caller, id ident.ID, event,
 		}
 		set.Add(row.Delete, row.Credential{Variable: id, Slot: row.Candidate})
 	}
+	addEvent(set, &w, row.RotationEvent{At: s.now, ID: w.ID, State: w.State, Actor: string(caller.Role), Event: event, Message: reason})
 	set.Add(saved(before), w)
-	addEvent(set, row.RotationEvent{Variable: id, Revision: w.Revision, At: s.now, ID: w.ID, State: w.State, Actor: string(caller.Role), Event: event, Message: reason})
 	return w, c.commit(ctx, set)
 }
 
@@ -117,10 +118,12 @@ type RotationPlan struct {
 	Problem  string // why a rotation would not work; empty: nothing was found
 }
 
-// PlanRotation tries a login with the current value, and tells what a rotation would do.
+// PlanRotation tries a login with the current value, looks around where the target has to
+// be surveyed, and tells what a rotation would do.
 func (c *Core) PlanRotation(ctx context.Context, caller Caller, id ident.ID) (RotationPlan, error) {
+	began := c.now()
 	p, err := c.planRotation(ctx, caller, id)
-	return p, c.decided(err, c.by(caller).RotationStep(id, p.ID, "planned only", p.State, err))
+	return p, c.decided(err, c.by(caller).RotationStep(id, audit.Step{Rotation: p.ID, Event: "planned only", State: p.State, Took: c.now().Sub(began)}, err))
 }
 
 func (c *Core) planRotation(ctx context.Context, caller Caller, id ident.ID) (RotationPlan, error) {
@@ -147,6 +150,10 @@ func (c *Core) planRotation(ctx context.Context, caller Caller, id ident.ID) (Ro
 		defer cancel()
 		_, err := contained(func() (struct{}, error) { return struct{}{}, r.target.Probe(ctx, r.current) })
 		problem, p.Accepted = classified(err), err == nil
+		if p.Accepted && r.surveyor != nil {
+			_, err := contained(func() (target.Credential, error) { return r.surveyor.Survey(ctx, r.current) })
+			problem = classified(err)
+		}
 	}
 	if problem != nil {
 		p.Problem = problem.Error()
@@ -174,6 +181,7 @@ func (c *Core) request(caller Caller, id ident.ID) *row.Set {
 	w.RequestedAt, w.RequestedBy, w.RetryAt = c.now(), caller.Role, time.Time{}
 	w.Revision++
 	set := &row.Set{Require: []row.Condition{row.RotationIs{Variable: id, Revision: before.Revision}}}
+	addEvent(set, &w, row.RotationEvent{At: w.RequestedAt, ID: w.ID, State: w.State, Actor: string(caller.Role), Event: "requested"})
 	set.Add(saved(before), w)
 	return set
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"rekey/internal/audit"
 	"rekey/internal/fault"
 	"rekey/internal/ident"
 	"rekey/internal/rotation"
@@ -84,11 +85,12 @@ func (r *RotationRun) audit(next rotation.Run, f rotation.Facts) error {
 	}
 	by := r.c.from(Origin{}, r.by())
 	by.Time = f.Now
+	step := audit.Step{Rotation: next.Row.ID, Event: next.Outcome, State: next.Row.State, Took: f.Now.Sub(r.started)}
 	var failure error
 	if next.Failure != nil {
-		failure = next.Failure
+		failure, step.Class = next.Failure, next.Failure.Class.String()
 	}
-	return r.c.record(by.RotationStep(r.id, next.Row.ID, next.Outcome, next.Row.State, failure))
+	return r.c.record(by.RotationStep(r.id, step, failure))
 }
 
 func (r *RotationRun) by() ident.ID {
@@ -139,8 +141,8 @@ func (r *RotationRun) set(ctx context.Context, next *rotation.Run, e rotation.Ev
 			}
 		}
 	}
-	set.Add(saved(before), *w)
 	r.note(set, next, f)
+	set.Add(saved(before), *w)
 	return set, remember, nil
 }
 
@@ -153,18 +155,21 @@ func saved(before row.Rotation) row.Op {
 }
 
 func (r *RotationRun) note(set *row.Set, next *rotation.Run, f rotation.Facts) {
-	if next.Outcome == "" {
+	if next.Outcome == "" || next.Outcome == rotation.Checked && r.run.Row.State == rotation.Idle {
 		return
 	}
-	event := row.RotationEvent{Variable: r.id, Revision: next.Row.Revision, At: f.Now, ID: next.Row.ID, State: next.Row.State,
+	event := row.RotationEvent{At: f.Now, ID: next.Row.ID, State: next.Row.State,
 		Actor: string(r.by()), Event: next.Outcome, Took: f.Now.Sub(r.started)}
 	if next.Failure != nil {
 		event.Class, event.Message = next.Failure.Class.String(), next.Failure.Message
 	}
-	addEvent(set, event)
+	addEvent(set, &next.Row, event)
 }
 
-func addEvent(set *row.Set, event row.RotationEvent) {
+// addEvent adds a line to the history of a rotation.
+func addEvent(set *row.Set, w *row.Rotation, event row.RotationEvent) {
+	w.Events++
+	event.Variable, event.Revision = w.Variable, w.Events
 	set.Add(row.Insert, event)
 	if event.Revision > historyKept {
 		set.Add(row.Delete, row.RotationEvent{Variable: event.Variable, Revision: event.Revision - historyKept})

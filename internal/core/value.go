@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"slices"
 	"strconv"
 
 	"github.com/maypok86/otter/v2"
@@ -51,9 +50,12 @@ func aadSecret(id ident.ID, version int) string {
 // the ends of the sealed value, where its random nonce and its authentication tag are,
 // so it tells nothing of the value, and a later variable of the same id never has it.
 func (key valueKey) tag(sealed []byte) string {
-	ends := slices.Concat(sealed[:min(len(sealed), 32)], sealed[max(0, len(sealed)-16):])
-	sum := sha256.Sum256(ends)
-	return strconv.Itoa(key.version) + "-" + hex.EncodeToString(sum[:12])
+	var ends [48]byte // no allocation: this is in the way of every read
+	copy(ends[:32], sealed)
+	copy(ends[32:], sealed[max(0, len(sealed)-16):])
+	sum := sha256.Sum256(ends[:])
+	text := append(strconv.AppendInt(make([]byte, 0, 64), int64(key.version), 10), '-')
+	return string(hex.AppendEncode(text, sum[:12]))
 }
 
 // open reads and opens one version of a value, as sealed says.

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -187,4 +188,62 @@ func TestGoClientManagesAuthenticators(t *testing.T) {
 	}
 	_, err = v2.GetAuthenticator("jwt", "ci")
 	refusedWith(t, err, 404)
+}
+
+// The client calls these only where it takes the server for a cloud's, which is a matter
+// of its configuration.
+func TestGoClientManagesWorkloads(t *testing.T) {
+	t.Parallel()
+	s := openShop(t)
+	config := s.config(t)
+	config.Environment = conjurapi.EnvironmentSaaS
+	client, err := conjurapi.NewClientFromKey(config, authn.LoginPair{Login: "admin", APIKey: s.keys["admin"]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v2 := client.V2()
+	asked := conjurapi.Workload{
+		Name: "ci", Branch: "shop", Type: "Jenkins", Annotations: map[string]string{"team": "a"}, RestrictedTo: []string{"127.0.0.1"},
+		AuthnDescriptors: []conjurapi.AuthnDescriptor{{Type: "authn_api_key"}, {Type: "authn-jwt", ServiceID: "jenkins", Data: map[string]any{"job": "build"}}},
+	}
+	answer, err := v2.CreateWorkload(asked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var made struct {
+		conjurapi.Workload
+		APIKey string `json:"api_key"`
+	}
+	if err := json.Unmarshal(answer, &made); err != nil || made.Name != "ci" || made.Branch != "shop" || made.APIKey == "" {
+		t.Fatalf("%s, %v", answer, err)
+	}
+	works := func() error {
+		_, err := client.Authenticate(authn.LoginPair{Login: "host/shop/ci", APIKey: made.APIKey})
+		return err
+	}
+	if err := works(); err != nil {
+		t.Error(err)
+	}
+	_, err = v2.CreateWorkload(asked)
+	refusedWith(t, err, 409)
+
+	shown, err := v2.GetWorkload("shop/ci")
+	if err != nil || shown.Type != "Jenkins" || shown.CreatedAt == "" || *shown.Owner != (conjurapi.Owner{Kind: "policy", Id: "shop"}) ||
+		len(shown.AuthnDescriptors) != 2 || shown.AuthnDescriptors[1].Data["job"] != "build" || shown.RestrictedTo[0] != "127.0.0.1/32" {
+		t.Errorf("%+v, %v", shown, err)
+	}
+	descriptor, err := v2.UpdateAuthnDescriptor("shop/ci", conjurapi.AuthnDescriptor{Type: "jwt", ServiceID: "jenkins", Data: map[string]any{"branch": "main"}})
+	if err != nil || len(descriptor.Data) != 2 {
+		t.Errorf("%+v, %v", descriptor, err)
+	}
+	shown, err = v2.UpdateWorkload("shop/ci", conjurapi.WorkloadFields{Annotations: map[string]string{"zone": "b"}, RestrictedTo: &[]string{}, AuthnDescriptors: shown.AuthnDescriptors[1:]})
+	if err != nil || len(shown.Annotations) != 2 || len(shown.RestrictedTo) != 0 || len(shown.AuthnDescriptors) != 1 {
+		t.Errorf("%+v, %v", shown, err)
+	}
+	refused(t, works(), 401, "401 Unauthorized")
+	if _, err := v2.DeleteWorkload("shop/ci"); err != nil {
+		t.Error(err)
+	}
+	_, err = v2.GetWorkload("shop/ci")
+	refused(t, err, 404, `{"code":"404","message":"Workload 'shop/ci' not found in account 'demo'"}`)
 }

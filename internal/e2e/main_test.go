@@ -33,7 +33,7 @@ func run(m *testing.M) int {
 	for _, entry := range os.Environ() {
 		for _, prefix := range []string{"CONJUR_", "REKEY_"} {
 			name, _, _ := cutVariable(entry)
-			if len(name) > len(prefix) && name[:len(prefix)] == prefix && name != killsVariable && name != rotationKillsVariable && name != seedVariable {
+			if len(name) > len(prefix) && name[:len(prefix)] == prefix && name != killsVariable && name != rotationKillsVariable && name != agentKillsVariable && name != seedVariable {
 				os.Unsetenv(name)
 			}
 		}

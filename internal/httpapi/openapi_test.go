@@ -29,12 +29,13 @@ var contract = func() *openapitest.Contract {
 var unseen = []struct{ answers, reason string }{
 	{`.* 500`, "a defect or a broken store; TestDefects and the table of failures have its shape"},
 	{`.* 503`, "the audit or the store does not work; the table of failures has its shape"},
-	{`(DELETE /accounts|(POST|DELETE) /roles|(POST|PATCH|PUT) /policies|(PATCH|DELETE) /branches|DELETE /groups|(PATCH|DELETE) /authenticators)/.* 409`,
+	{`(DELETE /accounts|(POST|DELETE) /roles|(POST|PATCH|PUT) /policies|(PATCH|DELETE) /(branches|workloads)|DELETE /(groups|hosts)|(PATCH|DELETE) /authenticators)/.* 409`,
 		"another load takes more than ten seconds; the table of failures has its shape"},
 	{`(GET /authn/.*/login|PUT /.*/api_key|PUT /.*/password|POST /secrets/{account}/{kind}.*|PATCH /{authenticator}/.*|(POST|DELETE) /host_factor.*) 409`,
 		"rows change faster than requests can follow; the table of failures has its shape"},
-	{`GET /(api_keys/.*|events/.*|authn/.*/(login|status)|public_keys/.*|roles/.*|rotations/.*|whoami) 403`, tokenForOthers},
+	{`GET /(api_keys/.*|events/.*|deliveries/.*|authn/.*/(login|status)|public_keys/.*|roles/.*|rotations/.*|whoami) 403`, tokenForOthers},
 	{`.* /(branches|groups)/.* 403`, tokenForOthers},
+	{`.* /(workloads|hosts).* 403`, tokenForOthers},
 	{`GET /authenticators/.* 403`, tokenForOthers},
 	{`.* /secrets/(.*/)?(static|values).* 403`, tokenForOthers},
 }
@@ -140,6 +141,7 @@ var placeholder = regexp.MustCompile(`[:*](?:[a-z]+_)?([a-z]+)`)
 func operationName(row route) string {
 	path, _, _ := strings.Cut(row.pattern, "?")
 	path = strings.Replace(path, "/secrets/:account/variable/", "/secrets/:account/:any_kind/", 1)
+	path = strings.Replace(path, "/workloads/:account", "/workloads/:id", 1)
 	return row.method + " " + placeholder.ReplaceAllString(path, "{$1}")
 }
 
@@ -261,7 +263,7 @@ func TestEveryRouteRefuses(t *testing.T) {
 // Whatever may be kept by a client need not be sent again.
 func TestNotModified(t *testing.T) {
 	s := newTestServer(t, may("read"))
-	keys := s.load("- !group ops\n- !user alice\n- !variable db\n- !variable { id: rotated, annotations: { rotation/rotator: memory/password } }")
+	keys := s.load("- !group ops\n- !user alice\n- !host web\n- !variable db\n- !variable { id: rotated, annotations: { rotation/rotator: memory/password } }")
 	s.call("POST", "/policies/acme/policy/root").as(s.admin).data("- !policy app").send().status(201)
 	s.set("db", "value")
 	targets := map[string]string{
@@ -279,9 +281,11 @@ func TestNotModified(t *testing.T) {
 		"/secrets/:account/static/*id/permissions":               "/secrets/acme/static/db/permissions",
 		"/secrets/static/*id":                                    "/secrets/static/db",
 		"/secrets/static/*id/permissions":                        "/secrets/static/db/permissions",
+		"/deliveries/:account":                                   "/deliveries/acme",
 		"/rotations/:account":                                    "/rotations/acme",
 		"/rotations/:account/variable/*id":                       "/rotations/acme/variable/rotated",
 		"/rotations/:account/variable/*id?history":               "/rotations/acme/variable/rotated?history",
+		"/workloads/*id":                                         "/workloads/web",
 		"/branches/:account":                                     "/branches/acme",
 		"/branches/:account/*id":                                 "/branches/acme/app",
 		"/policies/:account/policy/*id":                          "/policies/acme/policy/root",

@@ -16,7 +16,7 @@ import (
 
 // rotationStates are what a list of rotations can be narrowed to.
 var rotationStates = []string{rotation.Idle, rotation.Planned, rotation.Applying, rotation.Verified, rotation.Retiring, rotation.Backoff,
-	rotation.Uncertain, rotation.Quarantined, rotation.Suspended, "paused", "due", "overdue"}
+	rotation.Uncertain, rotation.Quarantined, rotation.Suspended, rotation.Drifted, "paused", "due", "overdue"}
 
 // listRotations lists how the rotations that the caller sees stand, by variable.
 func (a *api) listRotations(e *exchange) error {
@@ -125,6 +125,8 @@ func appendRotation(to []byte, s core.RotationStatus) []byte {
 	to = appendTime(to, s.StartedAt)
 	to = append(to, `,"old_value_until":`...)
 	to = appendTime(to, s.RetireAt)
+	to = append(to, `,"checked_at":`...)
+	to = appendTime(to, s.CheckedAt)
 	to = append(to, `,"attempts":`...)
 	to = strconv.AppendInt(to, int64(s.Attempts), 10)
 	to = append(to, `,"requested":`...)

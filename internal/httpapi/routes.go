@@ -95,6 +95,7 @@ var routes = []route{
 	{"GET", "/secrets/static/*id", token, noBody, v2Stable((*api).showStaticSecret)},
 
 	{"GET", "/events/:account", token, noBody, (*api).events},
+	{"GET", "/deliveries/:account", token, noBody, (*api).listDeliveries},
 
 	{"GET", "/rotations/:account", token, noBody, (*api).listRotations},
 	{"GET", "/rotations/:account/variable/*id?history", token, noBody, (*api).rotationHistory},
@@ -121,6 +122,14 @@ var routes = []route{
 	{"GET", "/branches/:account/*id", token, noBody, v2((*api).showBranch)},
 	{"PATCH", "/branches/:account/*id", token, jsonBody, v2((*api).updateBranch)},
 	{"DELETE", "/branches/:account/*id", token, noBody, v2((*api).deleteBranch)},
+
+	{"POST", "/workloads", token, jsonBody, v2Stable((*api).createWorkload)},
+	{"POST", "/workloads/:account", token, jsonBody, v2Stable((*api).createWorkload)},
+	{"GET", "/workloads/*id", token, noBody, v2Stable((*api).showWorkload)},
+	{"PATCH", "/workloads/*id/authn_descriptors/:type/:service", token, jsonBody, v2Stable((*api).updateAuthnDescriptor)},
+	{"PATCH", "/workloads/*id", token, jsonBody, v2Stable((*api).updateWorkload)},
+	{"DELETE", "/workloads/*id", token, noBody, v2Stable((*api).deleteWorkload)},
+	{"DELETE", "/hosts/*id", token, noBody, v2Stable((*api).deleteWorkload)},
 
 	{"POST", "/groups/:account/*id/members", token, jsonBody, v2((*api).addGroupMember)},
 	{"DELETE", "/groups/:account/*id/members/:any_kind/*member", token, noBody, v2((*api).removeGroupMember)},

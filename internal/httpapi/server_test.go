@@ -65,6 +65,7 @@ func newTestServerWith(t *testing.T, configure func(*core.Config), sets ...*row.
 		c, err := core.Open(context.Background(), core.Options{
 			Store: store, Audit: audit.To(io.Discard), RootKey: root, Config: config,
 			Now: time.Now, Rand: rand.Reader, Log: log,
+			Hooks:   []core.Hook{{Name: "deploy", About: []string{"acme:variable:app/*", "acme:user:watcher"}}},
 			Targets: &core.Targets{Kinds: map[string]target.Kind{kind.Name(): kind}, Node: "test", Limits: rotation.DefaultLimits()},
 		})
 		must(t, err)

@@ -66,7 +66,7 @@ func (g *Graph) apply(c row.Change) error {
 		return g.applyAuthenticator(c, r)
 	case row.Rotation:
 		return g.applyRotation(c, r)
-	case row.Credential, row.RotationEvent:
+	case row.Credential, row.RotationEvent, row.Delivery:
 		return nil // the store's
 	}
 	return misfit(c, "unknown row")

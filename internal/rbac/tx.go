@@ -4,17 +4,25 @@ import "rekey/internal/row"
 
 // Tx plans changes to roles, resources, memberships, permissions and annotations. It
 // makes each change on the graph itself, so that every question asked meanwhile is
-// answered as if the changes were real, writes each row change down, and takes all of
-// them back with Rollback. What is to stay is Changes, committed to the store and
-// then applied. The caller holds the graph for writing from Begin to Rollback.
+// answered as if the changes were real (but searches, which a plan does not ask), writes
+// each row change down, and takes all of them back with Rollback. What is to stay is
+// Changes, committed to the store and then applied. The caller holds the graph for
+// writing from Begin to Rollback.
 type Tx struct {
 	g       *Graph
 	changes []row.Change
 	undo    []func()
+	search  *index // set aside, because keeping it is most of what a change costs
+	ended   bool
 }
 
-// Begin starts planning.
-func (g *Graph) Begin() *Tx { return &Tx{g: g} }
+// Begin starts planning. A transaction may begin on top of another one and then ends
+// before it.
+func (g *Graph) Begin() *Tx {
+	t := &Tx{g: g, search: g.search}
+	g.search = nil
+	return t
+}
 
 // Changes are the row changes made so far, in order.
 func (t *Tx) Changes() []row.Change { return t.changes }
@@ -25,6 +33,9 @@ func (t *Tx) Rollback() {
 		t.undo[i]()
 	}
 	t.undo = nil
+	if !t.ended {
+		t.ended, t.g.search = true, t.search
+	}
 }
 
 func (t *Tx) did(op row.Op, r row.Row, undo func()) {

@@ -11,7 +11,10 @@ import (
 func (m *machine) begin() Action {
 	w := &m.Row
 	if due := Due(w, m.s, m.f.Version, m.f.Expires, m.f.Now); due.IsZero() || due.After(m.f.Now) {
-		return Action{Do: Rest}
+		if due = CheckDue(w, m.s, m.f.Version, m.f.Now); due.IsZero() || due.After(m.f.Now) {
+			return Action{Do: Rest}
+		}
+		return m.check()
 	}
 	m.base = Current
 	m.correctClock()

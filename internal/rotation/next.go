@@ -46,6 +46,9 @@ func (m *machine) step(e Event) Action {
 		}
 		return m.fail(m.failure)
 	case Probed:
+		if m.checking {
+			return m.checked(e.Err)
+		}
 		return m.probed(e)
 	case Published:
 		return m.published()
@@ -82,10 +85,13 @@ func (m *machine) send(base row.Slot) Action {
 }
 
 func (m *machine) planned(e Event) Action {
+	w := &m.Row
 	if e.Err != nil {
+		if e.Err.Class == target.AuthFailed {
+			w.AuthFailures++ // it was to be surveyed
+		}
 		return m.fail(e.Err)
 	}
-	w := &m.Row
 	w.State, m.Outcome = Planned, "planned"
 	w.Candidate, w.Sent, w.Unsure, w.Acked = e.Filled, false, false, false
 	if m.base == "" {

@@ -50,6 +50,8 @@ func TestPaths(t *testing.T) {
 		{name: "after a restore of the target", row: open, given: "auth auth ok ok ok ok", want: "probe:candidate probe:current probe:previous apply:previous probe:candidate retire:previous -> idle"},
 		{name: "nothing works", row: open, given: "auth auth auth", want: "probe:candidate probe:current probe:previous -> uncertain"},
 		{name: "nothing works, but somebody privileged does the work", resets: true, row: open, given: "auth auth auth ok ok ok", want: "probe:candidate probe:current probe:previous apply:current probe:candidate retire:previous -> idle"},
+		{name: "it is mended before the logins are too many", resets: true, row: with(open, func(w *row.Rotation) { w.AuthFailures = 3 }), given: "auth auth ok ok ok", want: "probe:candidate probe:current apply:current probe:candidate retire:previous -> idle"},
+		{name: "it cannot be mended, and the logins are too many", resets: true, row: with(open, func(w *row.Rotation) { w.AuthFailures = 3 }), given: "auth auth refused auth", want: "probe:candidate probe:current apply:current probe:candidate -> quarantined"},
 		{name: "the privileged account is locked out", resets: true, given: "auth auth ok", want: "apply:current probe:candidate probe:current -> uncertain",
 			also: func(w row.Rotation) string { return said(w.AuthFailures != 2, "its failures are counted") }},
 		{name: "the login is refused too often", row: with(open, func(w *row.Rotation) { w.AuthFailures = 4 }), given: "auth", want: "probe:candidate -> quarantined",
@@ -164,4 +166,29 @@ func answer(word string) *target.Error {
 	err := target.Errorf(class, nil, "%s", word)
 	err.BadValue = bad
 	return err
+}
+
+// Given a target that has to be surveyed, when that fails, then the target has heard of
+// nothing; and refused logins are counted, so that the account is not locked.
+func TestASurveyThatFails(t *testing.T) {
+	settings := rotation.Settings{Limits: rotation.DefaultLimits(), TTL: time.Hour}
+	for _, c := range []struct {
+		class         target.Class
+		failures      int
+		state         string
+		authenticates int
+	}{
+		{target.Unreachable, 0, rotation.Backoff, 0},
+		{target.Uncertain, 0, rotation.Backoff, 0},
+		{target.Refused, 0, rotation.Backoff, 0},
+		{target.AuthFailed, 0, rotation.Backoff, 1},
+		{target.AuthFailed, settings.Limits.AuthFailures - 1, rotation.Quarantined, settings.Limits.AuthFailures},
+	} {
+		run := rotation.Run{Row: row.Rotation{State: rotation.Idle, AuthFailures: c.failures}}
+		e := rotation.Event{What: rotation.Planning, Err: target.Errorf(c.class, nil, "no")}
+		got, do := rotation.Next(run, e, rotation.Facts{Now: simStart}, &settings)
+		if w := got.Row; do.Do != rotation.Rest || w.State != c.state || w.AuthFailures != c.authenticates || w.Sent || w.Candidate {
+			t.Errorf("%v after %d: %+v, then %d", c.class, c.failures, w, do.Do)
+		}
+	}
 }

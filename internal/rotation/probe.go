@@ -16,6 +16,9 @@ func (m *machine) probed(e Event) Action {
 		return m.fail(e.Err) // it cannot be told; nothing is given up
 	}
 	if m.tooManyLogins() {
+		if m.mends() {
+			return m.send(Current)
+		}
 		return m.fail(e.Err)
 	}
 	m.Failure = nil // an answer, as good as any other
@@ -78,11 +81,16 @@ func (m *machine) locked() Action {
 	switch {
 	case m.rejected():
 		return m.restore(row.Candidate)
-	case (m.f.Resets || m.Row.Reconcile) && m.tried&bit(Current) == 0:
+	case m.mends():
 		return m.send(Current)
 	}
 	return m.fail(target.Errorf(target.AuthFailed, nil,
 		"the target accepts none of the known credentials; write the one that works into the variable, or reconcile"))
+}
+
+// mends tells whether Apply may still do what no known credential can.
+func (m *machine) mends() bool {
+	return (m.f.Resets || m.Row.Reconcile) && !m.rejected() && m.tried&bit(Current) == 0
 }
 
 // tooManyLogins counts a refused login. The target must not lock the account for our

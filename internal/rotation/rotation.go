@@ -5,7 +5,8 @@
 // A rotation runs idle -> planned (the candidate is sealed and durable) -> applying
 // -> verified -> retiring (the candidate is published, the old value ends at
 // RetireAt) -> idle. It waits in backoff, or in uncertain if the target may have the
-// candidate; people are asked for in quarantined and suspended.
+// candidate; people are asked for in quarantined and suspended. Between rotations a
+// login shows whether the target still accepts the value; if not, it is drifted.
 //
 // It promises: no byte goes to the target before the candidate is durable; a value is
 // published only after a login with it; a candidate that the target may have got is
@@ -35,6 +36,7 @@ const (
 	Uncertain   = "uncertain"   // the same, but the target may have the candidate
 	Quarantined = "quarantined" // failed too often, until somebody says retry, adopt or reconcile
 	Suspended   = "suspended"   // the target is not the one it was handed off for, until somebody resumes
+	Drifted     = "drifted"     // idle, and the target has refused a login with the current value
 )
 
 // Current names the published credential where a slot is asked for.
@@ -43,10 +45,11 @@ const Current row.Slot = "current"
 // Verb is what is to be done next.
 type Verb int
 
-// The verbs. Apply, Probe and Retire contact the target; the others do not.
+// The verbs. Apply, SetBack, Probe and Retire contact the target, as does Plan where the
+// target has to be surveyed; the others do not.
 const (
 	Rest    Verb = iota // nothing: let go of the lease
-	Plan                // make a candidate: Planned
+	Plan                // make a candidate, or what has to be known before one is issued: Planning
 	Send                // make durable that the target is about to get it: Sending
 	Apply               // Applied
 	SetBack             // apply the current credential again: Restored
@@ -114,6 +117,7 @@ type Run struct {
 	refusal    *target.Error // with which a candidate was refused that may be there all the same
 	applyAuth  bool          // Apply itself failed to log in
 	wantsValue bool          // a new value is due, not only the end of an old one
+	checking   bool          // it is only to be seen whether the current value works
 }
 
 // Open tells whether there is a candidate that is neither published nor given up.

@@ -1,6 +1,7 @@
 package rotation
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ type Settings struct {
 	Schedule *Schedule     // nil: at any time
 	Grace    time.Duration // how long the old value stays valid, where the target can keep it
 	Keep     bool          // a value that somebody writes is not replaced at once
+	Verify   time.Duration // between logins with the current value; 0: none
 	Limits   Limits
 }
 
@@ -29,12 +31,21 @@ const (
 	timezone = "rotation/timezone"
 	initial  = "rotation/initial"
 	grace    = "rotation/grace"
+	verify   = "rotation/verify"
 )
 
-var ours = []string{Rotator, ttl, schedule, window, timezone, initial, grace}
+var ours = []string{Rotator, ttl, schedule, window, timezone, initial, grace, verify}
 
 // Manual tells that nothing but a request rotates the variable.
 func (s *Settings) Manual() bool { return s.TTL == 0 && s.Schedule == nil }
+
+// Outlast lets the old value go on for as long as the new one lives, or a day if nothing
+// says how long that is, unless there is a grace already.
+func (s *Settings) Outlast() {
+	if s.Grace == 0 {
+		s.Grace = cmp.Or(s.TTL, 24*time.Hour)
+	}
+}
 
 // Read reads annotations. What it finds fault with it leaves out of the settings.
 func Read(annotations map[string]string, limits Limits) (Settings, []target.Problem) {
@@ -59,6 +70,12 @@ func Read(annotations map[string]string, limits Limits) (Settings, []target.Prob
 	}
 	s.TTL = duration(ttl, "Write how long a value may live: P30D is thirty days, PT12H twelve hours. Leave it out to rotate by hand or by schedule only.")
 	s.Grace = duration(grace, "Write how long the old value stays valid: PT1H is one hour. Leave it out to end it at once.")
+	switch value, ok := annotations[verify]; {
+	case !ok:
+		s.Verify = DefaultVerify
+	case value != "never":
+		s.Verify = duration(verify, "Write how often a login with the value is tried: P1D is once a day. Write 'never' to have none.")
+	}
 	length := duration(window, "Write how long the window is open: PT2H is two hours.")
 	zone := time.UTC
 	if name, ok := annotations[timezone]; ok {
@@ -99,23 +116,14 @@ func Read(annotations map[string]string, limits Limits) (Settings, []target.Prob
 	return s, problems
 }
 
-// elsewhere are the rotators of Conjur that no kind here stands for yet.
-var elsewhere = []string{"aws/secret-key"}
-
 // Check finds fault with the annotations of one variable, when its policy is loaded.
 // Without a rotator they mean nothing, and nothing is wrong with them.
-//
-// A rotator that exists elsewhere and not here is no reason to refuse a policy that was
-// written for it: the variable is kept, and its status says that it does not rotate.
 func Check(annotations map[string]string, kinds map[string]target.Kind) []target.Problem {
 	name, ok := annotations[Rotator]
 	if !ok {
 		return nil
 	}
 	kind := kinds[name]
-	if kind == nil && slices.Contains(elsewhere, name) {
-		return nil
-	}
 	if kind == nil {
 		known := make([]string, 0, len(kinds))
 		for name := range kinds {

@@ -143,11 +143,18 @@ func TestProblemsOfAnnotations(t *testing.T) {
 	}
 }
 
-func TestARotatorOfConjurThatIsNotHereIsNoReasonToRefuseAPolicy(t *testing.T) {
-	if problems := rotation.Check(map[string]string{rotation.Rotator: "aws/secret-key", "rotation/ttl": "P1D"}, nil); len(problems) != 0 {
-		t.Errorf("got %v", problems)
-	}
-	if problems := rotation.Check(map[string]string{rotation.Rotator: "aws/secret_key", "rotation/ttl": "P1D"}, nil); len(problems) != 1 {
-		t.Errorf("a misspelt one: %v", problems)
+func TestAnOldValueCanOutlastTheNext(t *testing.T) {
+	for _, c := range []struct {
+		annotations map[string]string
+		want        time.Duration
+	}{
+		{map[string]string{"rotation/ttl": "P30D"}, 30 * 24 * time.Hour},
+		{map[string]string{"rotation/ttl": "P30D", "rotation/grace": "PT1H"}, time.Hour},
+		{map[string]string{}, 24 * time.Hour},
+	} {
+		s, _ := rotation.Read(c.annotations, rotation.DefaultLimits())
+		if s.Outlast(); s.Grace != c.want {
+			t.Errorf("%v: %s, want %s", c.annotations, s.Grace, c.want)
+		}
 	}
 }

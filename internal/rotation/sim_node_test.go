@@ -37,6 +37,9 @@ func (n *node) wake() time.Time {
 	}
 	w := n.found()
 	due := rotation.Due(&w, &n.settings, len(n.values), n.expires, n.clock())
+	if check := rotation.CheckDue(&w, &n.settings, len(n.values), n.clock()); due.IsZero() || !check.IsZero() && check.Before(due) {
+		due = check
+	}
 	if due.IsZero() || n.alone && n != n.nodes[0] {
 		return time.Time{}
 	}
@@ -155,6 +158,9 @@ func (n *node) commit(before row.Rotation, run *rotation.Run, e rotation.Event, 
 		if !n.out.accepted[value] {
 			n.violated("%s was published and has never worked", value)
 		}
+		if n.out.intents[value] != nil {
+			n.violated("%s was published, and is an intent", value)
+		}
 		if age := n.now.Sub(n.lastPublish); age < n.settings.TTL*9/10 && !n.asked && !n.stepped {
 			n.violated("published after %s only", age)
 		}
@@ -177,6 +183,11 @@ func (n *node) commit(before row.Rotation, run *rotation.Run, e rotation.Event, 
 		n.tally.Quarantined++
 	case "rolled back":
 		n.tally.RolledBack++
+	case "drifted":
+		n.tally.Drifted++
+		if before.State == rotation.Drifted && before.Version == len(n.values) {
+			n.violated("a login that was refused is tried again")
+		}
 	}
 	if w.Candidate != (n.slots[row.Candidate] != "") {
 		n.violated("the row says that there is a candidate: %v", w.Candidate)
@@ -203,11 +214,17 @@ func (n *node) perform() {
 	switch n.do.Do {
 	case rotation.Plan:
 		e.What = rotation.Planning
-		if !n.out.issues {
+		switch {
+		case n.out.survey && n.faulty(0.05):
+			n.tally.Faults++
+			e.Err = target.Errorf([]target.Class{target.Unreachable, target.Uncertain, target.Refused}[n.Intn(3)], nil, "not now")
+		case n.out.survey:
+			filled, e.Err = n.out.look(n.value(rotation.Current))
+		case !n.out.issues:
 			n.serial++
 			filled = fmt.Sprintf("candidate-%d", n.serial)
-			e.Filled = true
 		}
+		e.Filled = filled != ""
 	case rotation.Send:
 		e.What = rotation.Sending
 	case rotation.Publish:
@@ -234,6 +251,9 @@ func (n *node) contact(late bool) (*target.Error, string) {
 		return n.out.login(n.value(n.do.Slot)), ""
 	case rotation.Retire:
 		old := n.value(n.do.Slot)
+		if n.out.intents[old] != nil {
+			n.violated("an intent is retired")
+		}
 		if old != n.value(rotation.Current) {
 			n.out.retire(old)
 		}

@@ -1,6 +1,7 @@
 package rotation_test
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -11,6 +12,9 @@ import (
 type outside struct {
 	admin  bool // a privileged account does the work
 	issues bool // it makes the keys itself, and any number of them work side by side
+	survey bool // the same, and what is there is looked at before
+
+	intents map[string][]string // what was there, by intent
 
 	password string    // of an in-place target
 	keys     []*outKey // of one that issues keys
@@ -23,9 +27,10 @@ type outside struct {
 }
 
 type outKey struct {
-	value string
-	at    time.Time
-	used  bool
+	value  string
+	at     time.Time
+	used   bool
+	byHand bool
 }
 
 func (o *outside) accepts(value string) bool {
@@ -36,6 +41,9 @@ func (o *outside) accepts(value string) bool {
 }
 
 func (o *outside) login(value string) *target.Error {
+	if o.intents[value] != nil {
+		return target.Errorf(target.AuthFailed, nil, "nothing was issued")
+	}
 	if !o.accepts(value) {
 		o.refusedLogins++
 		return target.Errorf(target.AuthFailed, nil, "wrong password")
@@ -65,14 +73,48 @@ func (o *outside) change(now time.Time, current, next string) (effect func() str
 			return next
 		}, nil
 	}
+	if o.survey {
+		before := o.intents[next]
+		if before == nil { // it was issued before
+			return func() string { return next }, nil
+		}
+		var lost []*outKey // as they are listed now; what follows may come late
+		for _, k := range o.keys {
+			if !slices.Contains(before, k.value) && k.value != current && !k.byHand {
+				lost = append(lost, k)
+			}
+		}
+		return func() string {
+			o.keys = slices.DeleteFunc(o.keys, func(k *outKey) bool { return slices.Contains(lost, k) })
+			return o.issue(now)
+		}, nil
+	}
 	return func() string {
 		// Keys of ours that nobody has ever used, and that are not new, are orphans.
 		o.keys = slices.DeleteFunc(o.keys, func(k *outKey) bool { return !k.used && now.Sub(k.at) > time.Hour })
-		o.serial++
-		k := &outKey{value: "issued-" + string(rune('a'+o.serial%26)) + time.Duration(o.serial).String(), at: now}
-		o.keys = append(o.keys, k)
-		return k.value
+		return o.issue(now)
 	}, nil
+}
+
+func (o *outside) issue(now time.Time) string {
+	o.serial++
+	k := &outKey{value: "issued-" + string(rune('a'+o.serial%26)) + time.Duration(o.serial).String(), at: now}
+	o.keys = append(o.keys, k)
+	return k.value
+}
+
+// look is the effect of a survey.
+func (o *outside) look(current string) (string, *target.Error) {
+	if err := o.login(current); err != nil {
+		return "", err
+	}
+	o.serial++
+	intent := fmt.Sprintf("intent-%d", o.serial)
+	o.intents[intent] = []string{current}
+	for _, k := range o.keys {
+		o.intents[intent] = append(o.intents[intent], k.value)
+	}
+	return intent, nil
 }
 
 func (o *outside) retire(old string) {

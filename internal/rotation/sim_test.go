@@ -37,13 +37,13 @@ func TestAYearOfFaults(t *testing.T) {
 		total.add(s.tally)
 	}
 	t.Logf("%d variables, %d days: %+v; 0 violations", *simVariables, *simDays, total)
-	if total.Published < *simVariables**simDays/2 || total.Faults == 0 || total.Restores == 0 || total.TakenOver == 0 || total.RolledBack == 0 {
+	if total.Published < *simVariables**simDays/2 || total.Faults == 0 || total.Restores == 0 || total.TakenOver == 0 || total.RolledBack == 0 || total.Drifted == 0 {
 		t.Errorf("the simulation is too tame: %+v", total)
 	}
 }
 
 type tally struct {
-	Published, Faults, Crashes, Restores, TakenOver, LostLease, Quarantined, RolledBack, HandOvers, ClockSteps, LateEffects int
+	Published, Faults, Crashes, Restores, TakenOver, LostLease, Quarantined, RolledBack, Drifted, HandOvers, ClockSteps, LateEffects int
 }
 
 func (a *tally) add(b tally) {
@@ -55,6 +55,7 @@ func (a *tally) add(b tally) {
 	a.LostLease += b.LostLease
 	a.Quarantined += b.Quarantined
 	a.RolledBack += b.RolledBack
+	a.Drifted += b.Drifted
 	a.HandOvers += b.HandOvers
 	a.ClockSteps += b.ClockSteps
 	a.LateEffects += b.LateEffects
@@ -83,9 +84,10 @@ type sim struct {
 	next time.Time // when the world does something
 
 	lastPublish time.Time
-	asked       bool // since the last publish: a reason to be early
-	excused     bool // the target was restored to before everything that is known
-	stepped     bool // a clock has been wrong since the last publish
+	asked       bool      // since the last publish: a reason to be early
+	excused     bool      // the target was restored to before everything that is known
+	deadSince   time.Time // the target does not accept the published value
+	stepped     bool      // a clock has been wrong since the last publish
 	calm        time.Time
 	tally       tally
 	serial      int
@@ -101,12 +103,15 @@ var simStart = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 func newSim(t *testing.T, seed int64) *sim {
 	s := &sim{T: t, Rand: rand.New(rand.NewSource(seed)), seed: seed, now: simStart, slots: map[row.Slot]string{}}
 	limits := rotation.DefaultLimits()
-	s.settings = rotation.Settings{Rotator: "sim", Limits: limits, TTL: 24 * time.Hour}
-	s.out = &outside{accepted: map[string]bool{}}
-	switch s.Intn(3) {
+	s.settings = rotation.Settings{Rotator: "sim", Limits: limits, TTL: 24 * time.Hour, Verify: 6 * time.Hour}
+	s.out = &outside{accepted: map[string]bool{}, intents: map[string][]string{}}
+	switch s.Intn(4) {
 	case 0:
 		s.out.admin = true
 	case 1:
+		s.out.issues, s.out.survey = true, true
+		s.settings.Grace = 2 * time.Hour
+	case 2:
 		s.out.issues = true
 		s.settings.Grace = 2 * time.Hour
 	}
@@ -191,6 +196,15 @@ func (s *sim) invariants() {
 	if n := s.out.refusedLogins - s.out.crashes; n > s.settings.Limits.AuthFailures {
 		s.violated("%d refused logins in a row", n)
 	}
+	// A value that does not work is noticed, in calm, when it is tried at the latest.
+	switch {
+	case s.out.accepts(s.values[len(s.values)-1]), s.row.State != rotation.Idle, !s.row.PausedAt.IsZero(), s.now.Before(s.calm.Add(2 * time.Hour)):
+		s.deadSince = time.Time{}
+	case s.deadSince.IsZero():
+		s.deadSince = s.now
+	case s.now.Sub(s.deadSince) > s.settings.Verify*11/10+time.Minute:
+		s.violated("the published value has not worked for %s, and nobody has noticed", s.now.Sub(s.deadSince))
+	}
 	known := append([]string{s.values[len(s.values)-1]}, s.slots[row.Candidate], s.slots[row.Previous], s.slots[row.Discarded])
 	for _, value := range known {
 		if s.out.accepts(value) {
@@ -218,7 +232,7 @@ func (s *sim) event() {
 		return
 	}
 	what := s.Intn(12)
-	if quiet && what < 4 {
+	if quiet && what < 3 {
 		return
 	}
 	switch what {
@@ -240,7 +254,7 @@ func (s *sim) event() {
 	case 2: // a node is cut off from the store
 		s.nodes[s.Intn(2)].cutOff = s.now.Add(s.between(time.Second, 3*time.Hour))
 	case 3:
-		s.out.serial++ // nothing
+		s.drift()
 	case 4:
 		s.handOver()
 	case 5, 6:
@@ -266,12 +280,24 @@ func (s *sim) known(value string) bool {
 	return value == s.values[len(s.values)-1] || value == s.slots[row.Candidate] || value == s.slots[row.Previous] || value == s.slots[row.Discarded]
 }
 
+// drift is somebody changing the password at the target, and telling nobody.
+func (s *sim) drift() {
+	if s.out.issues || !s.out.accepts(s.values[len(s.values)-1]) {
+		return
+	}
+	s.serial++
+	s.out.backup = append(s.out.backup, s.out.password)
+	s.out.password = fmt.Sprintf("behind-our-back-%d", s.serial)
+	s.excused = true
+	s.trace("somebody changes the password at the target")
+}
+
 // handOver is somebody resetting the account on the target and writing the value.
 func (s *sim) handOver() {
 	s.serial++
 	value := fmt.Sprintf("by-hand-%d", s.serial)
 	if s.out.issues {
-		s.out.keys = append(s.out.keys, &outKey{value: value, at: s.now, used: true})
+		s.out.keys = append(s.out.keys, &outKey{value: value, at: s.now, used: true, byHand: true})
 	} else {
 		s.out.backup = append(s.out.backup, s.out.password)
 		s.out.password = value

@@ -15,6 +15,7 @@ type Rotation struct {
 	ID       string // of the newest rotation, under which all its steps are taken
 	Identity string // what target it was handed off for; empty: to be bound anew
 	Version  int    // newest version of the variable that has been taken notice of
+	Events   int64  // counts the lines of its history; the newest has this number
 
 	// What is known of the candidate. It is kept as a Credential.
 	Candidate bool // there is one
@@ -32,6 +33,7 @@ type Rotation struct {
 	LastSuccess time.Time // when a value was published or adopted
 	RetryAt     time.Time // not before
 	RetireAt    time.Time // when Previous is to be ended; zero: it has been
+	CheckedAt   time.Time // when a login with the current value was tried, without a change
 
 	RequestedAt time.Time // somebody wants it now
 	RequestedBy ident.ID
@@ -71,7 +73,7 @@ type Credential struct {
 // one that is gone is no error. Key: Variable, Revision.
 type RotationEvent struct {
 	Variable ident.ID
-	Revision int64
+	Revision int64 // its number, by Rotation.Events
 	At       time.Time
 	ID       string // of the rotation
 	State    string // that it came to

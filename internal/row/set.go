@@ -7,8 +7,8 @@ type Op uint8
 
 // The operations. Insert and Update carry the whole row, Delete its key fields.
 //
-// The row of an Update or Delete exists, except that a Secret, PolicyVersion or
-// RotationEvent which is deleted to make room may be gone already.
+// The row of an Update or Delete exists, except that a Secret, PolicyVersion,
+// RotationEvent or Delivery which is deleted to make room may be gone already.
 //
 // Deleting an Account takes its signing keys along; deleting a Role its APIKey,
 // Password and Restriction; deleting an APIKey its StagedKey, OldKey and KeyUse;

@@ -19,7 +19,7 @@ import (
 // nothing. Its error joins all that they would refuse, and a certificate that clients
 // would refuse at the time now.
 func Check(cfg *config.Config, now time.Time) error {
-	return errors.Join(checkDataDir(cfg), checkRootKey(cfg), checkAudit(cfg), checkCertificate(cfg, now))
+	return errors.Join(checkDataDir(cfg), checkRootKey(cfg), checkAudit(cfg), checkWebhooks(cfg), checkCertificate(cfg, now))
 }
 
 func checkDataDir(cfg *config.Config) error {
@@ -58,6 +58,11 @@ func checkAudit(cfg *config.Config) error {
 		return e
 	}
 	return nil
+}
+
+func checkWebhooks(cfg *config.Config) error {
+	_, err := webhooks(cfg)
+	return err
 }
 
 // checkCertificate does not make the self-signed certificate.

@@ -29,6 +29,7 @@ func TestCheckFindsWhatTheServerWouldRefuse(t *testing.T) {
 		{"no root key", func(c *config.Config) { c.DataKey = secret.Bytes{} }, soon, "there is no root key"},
 		{"a root key that is none", func(c *config.Config) { c.DataKey, c.DataKeyFile = secret.Bytes{}, certFile }, soon, "root key"},
 		{"no place for the audit file", func(c *config.Config) { c.Audit = "file:" + certFile + "/no/audit" }, soon, "audit file"},
+		{"webhooks that cannot be read", func(c *config.Config) { c.Webhooks = certFile }, soon, "cannot be understood"},
 		{"a certificate and its key", func(c *config.Config) { c.TLSCertificate, c.TLSKey = certFile, keyFile }, soon, ""},
 		{"another's key", func(c *config.Config) {
 			c.TLSCertificate, c.TLSKey = certFile, filepath.Join(other.Config.DataDir, "tls.key")

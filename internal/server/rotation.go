@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -10,16 +11,29 @@ import (
 	"rekey/internal/core"
 	"rekey/internal/rotation"
 	"rekey/internal/rotation/target"
+	"rekey/internal/rotation/target/aws"
+	"rekey/internal/rotation/target/azure"
+	"rekey/internal/rotation/target/exec"
+	"rekey/internal/rotation/target/gcp"
 	"rekey/internal/rotation/target/ldap"
 	"rekey/internal/rotation/target/mysql"
 	"rekey/internal/rotation/target/postgresql"
 	"rekey/internal/rotation/target/redis"
+	"rekey/internal/rotation/target/ssh"
+	"rekey/internal/rotation/target/webhook"
 )
 
 // rotationTargets are the kinds of targets that this program knows.
 func rotationTargets(cfg *config.Config) *core.Targets {
+	programs := map[string]exec.Program{}
+	for _, p := range cfg.RotationPrograms {
+		programs[p.Name] = exec.Program{Path: p.Path, Args: p.Args}
+	}
 	kinds := map[string]target.Kind{}
-	for _, kind := range []target.Kind{postgresql.Kind(), mysql.Kind(), redis.Kind(), ldap.Kind()} {
+	for _, kind := range []target.Kind{
+		postgresql.Kind(), mysql.Kind(), redis.Kind(), ldap.Kind(), ssh.Password(), ssh.Key(), aws.Kind(), azure.Kind(), gcp.Kind(),
+		exec.Kind(programs), webhook.Kind(time.Now),
+	} {
 		kinds[kind.Name()] = kind
 	}
 	host, err := os.Hostname()

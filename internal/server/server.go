@@ -43,6 +43,7 @@ type Server struct {
 	Handler    http.Handler          // of the public address
 	Admin      http.Handler          // of the socket in the data directory
 	Rotate     func(context.Context) // runs beside the requests until its context ends; may be nil
+	Notify     func(context.Context) // the same, for webhooks; may be nil
 	Drain      func()                // when Serve is to stop: ends requests that wait for something to happen; may be nil
 	Reopen     func() error          // on Reload: opens log files again; may be nil
 	DrainLimit time.Duration         // for requests under way when Serve is to stop; 30 s if zero
@@ -156,6 +157,9 @@ func (s *Server) Serve(ctx context.Context) error {
 	group.Go(func() error { tuneCollector(ctx); return nil })
 	if s.Rotate != nil {
 		group.Go(func() error { s.Rotate(ctx); return nil })
+	}
+	if s.Notify != nil {
+		group.Go(func() error { s.Notify(ctx); return nil })
 	}
 	group.Go(func() error { return served(public.Serve(listener)) })
 	group.Go(func() error { return served(local.Serve(s.local)) })

@@ -21,6 +21,7 @@ import (
 	"rekey/internal/store"
 	"rekey/internal/store/postgres"
 	"rekey/internal/store/sqlite"
+	"rekey/internal/webhook"
 )
 
 // Backend is what a data directory or a database holds, opened. Only one process at a
@@ -29,6 +30,7 @@ type Backend struct {
 	Core  *core.Core
 	store store.Store
 	audit *audit.Log
+	hooks []webhook.Hook
 	cfg   config.Config
 	log   *slog.Logger
 }
@@ -45,6 +47,10 @@ func Open(ctx context.Context, cfg config.Config, auditOut io.Writer, log *slog.
 	if err != nil {
 		return nil, err
 	}
+	hooks, err := webhooks(&cfg)
+	if err != nil {
+		return nil, err
+	}
 	warnOfReaders(&cfg, log)
 	records, err := openAudit(cfg.Audit, auditOut)
 	if err != nil {
@@ -56,13 +62,13 @@ func Open(ctx context.Context, cfg config.Config, auditOut io.Writer, log *slog.
 	}
 	warnOfWriters(&cfg, log)
 	useCases, err := core.Open(ctx, core.Options{
-		Store: rows, Audit: records, RootKey: root, Config: coreConfig(&cfg), Targets: rotationTargets(&cfg),
+		Store: rows, Audit: records, RootKey: root, Config: coreConfig(&cfg), Targets: rotationTargets(&cfg), Hooks: toTell(hooks),
 		Now: time.Now, Rand: rand.Reader, Log: log,
 	})
 	if err != nil {
 		return nil, errors.Join(err, rows.Close(), records.Close())
 	}
-	return &Backend{Core: useCases, store: rows, audit: records, cfg: cfg, log: log}, nil
+	return &Backend{Core: useCases, store: rows, audit: records, hooks: hooks, cfg: cfg, log: log}, nil
 }
 
 func openStore(ctx context.Context, cfg *config.Config) (store.Store, error) {
@@ -108,6 +114,7 @@ func (b *Backend) Server() *Server {
 		}),
 		Admin:  admin.Handler(b.Core),
 		Rotate: b.rotate(),
+		Notify: b.notify(),
 		Drain:  b.Core.EndListening,
 		Reopen: b.audit.Reopen,
 		Log:    b.log,

@@ -233,7 +233,7 @@ func refused(err error) bool { return errors.Is(err, ErrChanged) }
 // transact stores sets. They are several callers', so no context of one of them applies.
 func (c *Committer) transact(sets []*row.Set) (results []error, at Position, err error) {
 	if c.follower != nil {
-		return c.follower.store.CommitAt(context.Background(), sets)
+		return c.follower.commit(sets)
 	}
 	results, err = c.store.Commit(context.Background(), sets)
 	return results, at, err

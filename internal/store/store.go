@@ -20,7 +20,7 @@ var (
 	// ErrChanged: a condition of the set did not hold, or a row that it inserts
 	// exists, or one that it updates, deletes or refers to does not, or one that it
 	// deletes is still referred to. The message names the row. Nothing of the set was
-	// stored. Deleting a Secret, PolicyVersion or RotationEvent that does not exist is no error:
+	// stored. Deleting a Secret, PolicyVersion, RotationEvent or Delivery that does not exist is no error:
 	// somebody else has trimmed it.
 	ErrChanged = errors.New("the rows have changed since they were read")
 	// ErrNotFound: there is no such row.
@@ -36,7 +36,7 @@ type Store interface {
 	// usable before anything else, because the rest is sealed with them.
 	DataKeys(ctx context.Context) ([]row.DataKey, error)
 
-	// Load visits every row but data keys and rotation events, in one consistent snapshot, such
+	// Load visits every row but data keys, rotation events and deliveries, in one consistent snapshot, such
 	// that a row comes after those it refers to by foreign key: accounts, signing
 	// keys, roles, resources (in the order of their ids), memberships, permissions,
 	// annotations, API keys, staged keys, old keys, uses of keys, passwords, restrictions, secrets (by resource and
@@ -73,6 +73,8 @@ type Store interface {
 	// first; none is no error.
 	PolicyVersions(ctx context.Context, policy ident.ID) ([]row.PolicyVersion, error)
 
+	Deliveries
+
 	// Close waits for running calls and releases the store.
 	Close() error
 }
@@ -108,10 +110,10 @@ type Shared interface {
 	// LoadAt is Load, and returns the position of its snapshot.
 	LoadAt(ctx context.Context, visit func(row.Row) error) (Position, error)
 
-	// CommitAt is Commit, and returns the position of the transaction; zero if no set
-	// was accepted. A chained set is refused with ErrChanged if another process has
+	// CommitAt is Commit, and returns the position of the transaction, which has the
+	// given mark; zero if no set was accepted. A chained set is refused with ErrChanged if another process has
 	// stored one after its Base.
-	CommitAt(ctx context.Context, sets []*row.Set) ([]error, Position, error)
+	CommitAt(ctx context.Context, mark [16]byte, sets []*row.Set) ([]error, Position, error)
 
 	// Follow returns what was stored after a position, oldest first: everything that
 	// was acknowledged before Follow was called, unless more says that there is more to

@@ -6,7 +6,8 @@
 //
 // It promises that a credential is in no error and no trace; that files with
 // credentials are replaced whole or not at all, and stay as private as they were;
-// and that a new API key has a place on the disk before the old one is given up.
+// that a new API key has a place on the disk before the old one is given up; and that
+// an access token is remembered only where the key that bought it is kept.
 // It imports apikey, ident, fault and secret.
 package client
 
@@ -37,6 +38,7 @@ type Options struct {
 	// Identity is the file with the credentials, in netrc form, instead of the configured
 	// keep and of what the environment says; "" for none.
 	Identity string
+	Fresh    bool // prove the key, also if a token is remembered
 }
 
 // Session is a server and a role that has proved who it is.
@@ -100,6 +102,9 @@ func Open(ctx context.Context, o Options) (*Session, error) {
 	s.Source = source(&cfg)
 	if pair, ok := api.GetAuthenticator().(*authn.APIKeyAuthenticator); ok {
 		s.Who, s.key = pair.Login, secret.FromString(pair.APIKey)
+		if !o.Fresh {
+			s.remember(&cfg, pair)
+		}
 	}
 	if err := api.RefreshToken(); err != nil {
 		return nil, s.refusedLogin(err, s.key)

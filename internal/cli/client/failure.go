@@ -72,7 +72,7 @@ func (s *Session) Explain(err error, t Task) error {
 			e.Message = "there is no " + t.On + ", or '" + s.Who + "' may not see it"
 		}
 		if e.Advice == "" {
-			e.Advice = s.suggestion(meant(t.On, said))
+			e.Advice = s.suggestion(meant(t.On, said), t)
 		}
 	case http.StatusConflict:
 		e.Kind = fault.Conflict
@@ -153,7 +153,11 @@ func diagnose(server string, err error) (message, advice string) {
 	const anew = "`rekey init -u " // followed by the URL
 	switch {
 	case errors.As(err, &unknown):
-		return "TLS: the certificate of " + server + " is not trusted",
+		shown := ""
+		if unknown.Cert != nil {
+			shown = ": it shows SHA-256 " + (&Certificate{Certificate: unknown.Cert}).Fingerprint()
+		}
+		return "TLS: the certificate of " + server + " is not trusted" + shown,
 			"if the server has a new one, compare its fingerprint with the operator's and run " + anew + server + "`"
 	case errors.As(err, &host):
 		return "TLS: the certificate of " + server + " is for other names: " + host.Error(), "use one of those names in the URL: " + anew + "URL`"

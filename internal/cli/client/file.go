@@ -237,3 +237,9 @@ func unwritable(path string, err error) error {
 	e.Cause = err
 	return e
 }
+
+// Fits tells whether a file has the look.
+func (l *Look) Fits(info fs.FileInfo) bool {
+	has := lookOf(info)
+	return has.Mode == l.Mode && (l.UID < 0 || l.UID == has.UID) && (l.GID < 0 || l.GID == has.GID)
+}

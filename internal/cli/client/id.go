@@ -72,9 +72,9 @@ func (s *Session) Login(text string) (string, error) {
 }
 
 // suggestion helps with an id that is not there, or with a variable without a value.
-func (s *Session) suggestion(text string) string {
+func (s *Session) suggestion(text string, task Task) string {
 	id := ident.ID(text)
-	if id.Kind() == "variable" {
+	if id.Kind() == "variable" && strings.HasPrefix(task.Do, "read") {
 		versions, err := s.versions(id)
 		switch {
 		case err == nil && len(versions) == 0:
@@ -83,7 +83,13 @@ func (s *Session) suggestion(text string) string {
 			return "it has no such version: see `rekey variable history " + id.Identifier() + "`"
 		}
 	}
-	found := slices.DeleteFunc(s.search(id.Identifier()), func(other string) bool { return other == text })
+	found := s.search(id.Identifier())
+	if slices.Contains(found, text) {
+		return "" // it is there: something else is not
+	}
+	if len(found) == 0 {
+		found = s.nearest(id)
+	}
 	if len(found) > 0 {
 		return "did you mean " + strings.Join(found[:min(len(found), mostFound)], " or ") + "?"
 	}

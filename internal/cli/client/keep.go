@@ -223,7 +223,7 @@ func (f netrcFile) Forget() error {
 		return err
 	}
 	if f.passing && len(bytes.TrimSpace(written)) == 0 {
-		if err := os.Remove(f.path); err != nil {
+		if err := os.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) { // another process may have come first
 			return unwritable(f.path, err)
 		}
 		return syncDir(filepath.Dir(f.path))

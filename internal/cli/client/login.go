@@ -130,8 +130,8 @@ func (s *Session) subject() string {
 
 // Token is a fresh access token, as JSON.
 func (s *Session) Token() (secret.Bytes, error) {
-	text, err := s.API.InternalAuthenticate()
-	return secret.New(text), s.refusedLogin(err, s.key)
+	token, err := s.freshToken()
+	return token, s.refusedLogin(err, s.key)
 }
 
 // ChangePassword sets the password of the session's user. It takes the API key.

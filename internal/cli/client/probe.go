@@ -8,19 +8,26 @@ import (
 
 // Probe looks whether there is a server at a URL. It proves nothing to it.
 func Probe(ctx context.Context, cfg conjurapi.Config, o Options) error {
+	_, _, err := probe(ctx, cfg, o)
+	return err
+}
+
+// probe returns the version of the wire protocol, too.
+func probe(ctx context.Context, cfg conjurapi.Config, o Options) (*Session, string, error) {
 	cfg.CredentialStorage = conjurapi.CredentialStorageNone
 	api, err := conjurapi.NewClient(cfg)
 	if err != nil {
-		return unusable(&cfg, err)
+		return nil, "", unusable(&cfg, err)
 	}
 	s := newSession(ctx, api, o)
-	if _, err := api.ServerVersionFromRoot(); err != nil {
+	version, err := api.ServerVersionFromRoot()
+	if err != nil {
 		if reached := s.unreachable(err); reached != nil {
-			return reached
+			return nil, "", reached
 		}
-		if _, err := api.ServerVersion(); err != nil {
-			return s.wrongURL(err)
+		if version, err = api.ServerVersion(); err != nil {
+			return nil, "", s.wrongURL(err)
 		}
 	}
-	return nil
+	return s, version, nil
 }

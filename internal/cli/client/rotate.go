@@ -48,6 +48,7 @@ func (s *Session) RotateKey(role ident.ID, how Rotation) (secret.Bytes, error) {
 // handOut gets the key and the keep that has it, "" if it is stored nowhere.
 func RotateOwnKey(ctx context.Context, o Options, kind string, how Rotation, handOut func(role ident.ID, key secret.Bytes, where string) error) error {
 	// What has begun is finished, also when the command is interrupted meanwhile.
+	o.Fresh = true
 	s, err := Open(context.WithoutCancel(ctx), o)
 	if err != nil {
 		return err
@@ -79,6 +80,8 @@ func RotateOwnKey(ctx context.Context, o Options, kind string, how Rotation, han
 			return errors.Join(err, handOut(s.Role(), key, ""))
 		}
 	}
+	cfg := s.API.GetConfig()
+	ForgetTokens(&cfg)
 	if err := handOut(s.Role(), key, where); err != nil {
 		return err
 	}

@@ -119,7 +119,7 @@ func TestWhereverARotationStopsAKeyThatWorksIsLeft(t *testing.T) {
 				check(t, os.MkdirAll(os.Getenv("HOME"), 0o700))
 				check(t, os.WriteFile(netrcPath(), stored, 0o600))
 			}
-			if _, err := Open(t.Context(), Options{}); (err != nil) != c.locked {
+			if _, err := Open(t.Context(), Options{Fresh: true}); (err != nil) != c.locked {
 				t.Errorf("with what is stored: %v", err)
 			}
 			if entries, err := os.ReadDir(os.Getenv("HOME")); err != nil || len(entries) != 1 {

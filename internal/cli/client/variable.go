@@ -2,6 +2,8 @@ package client
 
 import (
 	"encoding/json"
+	"net/http"
+	"slices"
 	"strings"
 
 	"rekey/internal/fault"
@@ -19,11 +21,7 @@ func (s *Session) Values(ids []ident.ID, version int) (map[ident.ID][]byte, erro
 		alone = alone || strings.Contains(names[i], ",") // which separates them in a batch
 	}
 	if !alone {
-		found, err := s.API.RetrieveBatchSecretsSafe(names)
-		for name, value := range found {
-			values[ident.ID(name)] = value
-		}
-		return values, s.Explain(err, Task{Do: "read one of", On: strings.Join(names, ", "), Privilege: "execute"})
+		return values, s.batch(names, values)
 	}
 	for i, id := range ids {
 		var value []byte
@@ -40,6 +38,26 @@ func (s *Session) Values(ids []ident.ID, version int) (map[ident.ID][]byte, erro
 	}
 	return values, nil
 }
+
+// batch reads variables at once. A server that takes no request as long as that gets
+// shorter ones; then they are as of one moment each.
+func (s *Session) batch(names []string, values map[ident.ID][]byte) error {
+	found, err := s.API.RetrieveBatchSecretsSafe(names)
+	if err != nil && len(names) > 1 && slices.Contains(tooLong[:], s.refusedStatus(err)) {
+		middle := len(names) / 2
+		if err := s.batch(names[:middle], values); err != nil {
+			return err
+		}
+		return s.batch(names[middle:], values)
+	}
+	for name, value := range found {
+		values[ident.ID(name)] = value
+	}
+	return s.Explain(err, Task{Do: "read one of", On: strings.Join(names, ", "), Privilege: "execute"})
+}
+
+// tooLong are the answers to a request whose target is too long.
+var tooLong = [...]int{http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusRequestURITooLong, http.StatusRequestHeaderFieldsTooLarge}
 
 // Version is one of the values that a variable has had.
 type Version struct {

@@ -22,6 +22,9 @@ type wire struct {
 	next    http.RoundTripper
 	trace   io.Writer
 	refused *refusal
+	took    time.Duration                     // for the last answer
+	skew    time.Duration                     // how far its sender's clock is ahead, if that is a second or more
+	renew   func(*http.Request) *http.Request // may give a refused request another token; nil if nothing does
 }
 
 // refusal is an answer with a status of 400 or more.
@@ -34,15 +37,26 @@ type refusal struct {
 func (w *wire) RoundTrip(request *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancel(request.Context())
 	context.AfterFunc(w.ctx, cancel)
-	request = request.WithContext(ctx)
+	request = request.Clone(ctx)
+	mendBlanks(request.URL)
 	began := time.Now()
 	w.tell("> %s %s", request.Method, public(request.URL))
+	w.tellHeader(">", request.Header, request.ContentLength)
 	response, err := w.next.RoundTrip(request)
 	if err != nil {
 		w.tell("< %v", err)
 		return nil, err
 	}
-	w.tell("< %s in %v", response.Status, time.Since(began).Round(time.Millisecond))
+	w.took = time.Since(began)
+	w.skew = skewOf(response, began, w.took)
+	w.tell("< %s in %v", response.Status, w.took.Round(time.Millisecond))
+	w.tellHeader("<", response.Header, response.ContentLength)
+	if response.StatusCode == http.StatusUnauthorized && w.renew != nil {
+		if again := w.renew(request); again != nil {
+			_ = response.Body.Close() // the refusal of a token that was remembered too long
+			return w.RoundTrip(again)
+		}
+	}
 	if response.StatusCode < http.StatusBadRequest {
 		return response, nil
 	}
@@ -61,6 +75,41 @@ func (w *wire) RoundTrip(request *http.Request) (*http.Response, error) {
 func (w *wire) tell(format string, args ...any) {
 	if w.trace != nil {
 		fmt.Fprintf(w.trace, format+"\n", args...)
+	}
+}
+
+// mendBlanks writes blanks in ids as paths do. In these places the library writes them
+// as a form does, with a plus, which servers take for one.
+func mendBlanks(u *url.URL) {
+	path := u.EscapedPath()
+	asForm := strings.HasSuffix(path, "/authenticate")
+	for _, place := range [...]string{"/resources/", "/roles/", "/policies/"} {
+		asForm = asForm || strings.Contains(path, place)
+	}
+	if !asForm || !strings.Contains(path, "+") {
+		return
+	}
+	path = strings.ReplaceAll(path, "+", "%20")
+	if plain, err := url.PathUnescape(path); err == nil {
+		u.Path, u.RawPath = plain, path
+	}
+}
+
+// harmless are the headers that have no secrets, nor hashes of them.
+var harmless = []string{"Accept", "Accept-Encoding", "Allow", "Content-Encoding", "Content-Type", "Date", "Location", "Retry-After", "Server"}
+
+// tellHeader tells what is harmless of a header, and how long the body is.
+func (w *wire) tellHeader(sign string, header http.Header, length int64) {
+	for _, name := range harmless {
+		if value := header.Get(name); value != "" {
+			w.tell("%s   %s: %s", sign, name, value)
+		}
+	}
+	if header.Get("Authorization") != "" {
+		w.tell("%s   Authorization: ***", sign)
+	}
+	if length > 0 {
+		w.tell("%s   %d bytes, not shown", sign, length)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/hex"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 
@@ -89,7 +91,75 @@ func (m *model) Bind(b target.Binding) (target.Target, error) {
 	case "bind refuses":
 		return nil, target.Errorf(target.Refused, nil, "the url is malformed")
 	}
+	switch t.mode {
+	case "survey":
+		return surveyed{t}, nil
+	case "mark":
+		return marked{t}, nil
+	}
 	return t, nil
+}
+
+// surveyed issues keys, and finds those whose answer was lost by what was there before.
+type surveyed struct{ *modelTarget }
+
+func (t surveyed) Survey(ctx context.Context, current target.Credential) (intent target.Credential, err error) {
+	err = t.call(ctx, "survey", func(a *account) error {
+		if err := a.login(current); err != nil {
+			return err
+		}
+		intent = target.Credential{"before": secret.FromString(strings.Join(slices.Sorted(maps.Keys(a.keys)), " "))}
+		return nil
+	})
+	return intent, err
+}
+
+func (t surveyed) Apply(ctx context.Context, current, intent target.Credential) (made target.Credential, err error) {
+	err = t.call(ctx, "apply", func(a *account) error {
+		if err := a.login(current); err != nil {
+			return err
+		}
+		before := strings.Fields(intent["before"].RevealString())
+		if len(before) == 0 {
+			return target.Errorf(target.Refused, nil, "applied without an intent")
+		}
+		for key := range a.keys {
+			if !slices.Contains(before, key) {
+				delete(a.keys, key)
+			}
+		}
+		value, err := t.draw()
+		a.keys[value] = true
+		made = target.Credential{target.Main: secret.FromString(value)}
+		return err
+	})
+	return made, err
+}
+
+// marked issues keys that begin with the mark of an intent.
+type marked struct{ *modelTarget }
+
+func (t marked) Candidate(target.Credential) (target.Credential, error) {
+	value, err := t.draw()
+	return target.Credential{"mark": secret.FromString(value)}, err
+}
+
+func (t marked) Apply(ctx context.Context, current, intent target.Credential) (made target.Credential, err error) {
+	err = t.call(ctx, "apply", func(a *account) error {
+		if err := a.login(current); err != nil {
+			return err
+		}
+		mark := intent["mark"].RevealString()
+		if mark == "" {
+			return target.Errorf(target.Refused, nil, "applied without an intent")
+		}
+		maps.DeleteFunc(a.keys, func(key string, _ bool) bool { return strings.HasPrefix(key, mark) })
+		value, err := t.draw()
+		a.keys[mark+value] = true
+		made = target.Credential{target.Main: secret.FromString(mark + value)}
+		return err
+	})
+	return made, err
 }
 
 type modelTarget struct {
@@ -220,7 +290,7 @@ func (t *modelTarget) Probe(ctx context.Context, c target.Credential) error {
 
 func (t *modelTarget) Retire(ctx context.Context, _, old target.Credential) error {
 	return t.call(ctx, "retire", func(a *account) error {
-		if t.mode == "issue" {
+		if t.mode == "issue" || t.mode == "survey" || t.mode == "mark" {
 			delete(a.keys, old[target.Main].RevealString())
 		}
 		return nil

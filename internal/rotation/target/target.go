@@ -92,12 +92,16 @@ type Target interface {
 	Identity() string
 
 	// Candidate makes the next credential without contacting the target. Where the
-	// target issues credentials itself, it is nil and Apply returns the new one.
+	// target issues credentials itself, Apply returns the new one, and this is nil or an
+	// intent: something without a value under Main, such as the name that the new one is
+	// going to have. It is durable before Apply gets it as next, again and again should
+	// answers be lost. It is no credential, and neither probed nor retired.
 	Candidate(current Credential) (Credential, error)
 
 	// Apply makes the target accept next; current is what should work now. It is
 	// idempotent. It returns the credential in full, which is next unless the target
-	// issues it. An Uncertain error says that it may have happened.
+	// issues it; of values that are not among Siblings.Writes nothing is left when it is
+	// published. An Uncertain error says that it may have happened.
 	Apply(ctx context.Context, current, next Credential) (Credential, error)
 
 	// Probe logs in with a credential. Nil means that the target accepts it; an
@@ -116,6 +120,20 @@ type Resetter interface {
 	// Resets tells whether it is so with this target. If it is, a target that accepts
 	// none of the known credentials is mended by Apply.
 	Resets() bool
+}
+
+// Surveyor is a Target that issues credentials itself, and cannot tell one that it issued
+// with its answer lost from somebody else's unless it knows what was there before.
+type Surveyor interface {
+	// Survey takes the place of Candidate, and returns an intent. It changes nothing at
+	// the target.
+	Survey(ctx context.Context, current Credential) (Credential, error)
+}
+
+// Lasting is a Kind whose old credentials go on for as long as a value lives, unless
+// annotation rotation/grace says otherwise: it costs the target nothing to keep both.
+type Lasting interface {
+	Lasts() bool
 }
 
 // Class is how a call failed.

@@ -20,13 +20,17 @@ import (
 
 // Commit stores sets, as store.Store says.
 func (s *Store) Commit(ctx context.Context, sets []*row.Set) ([]error, error) {
-	results, _, err := s.CommitAt(ctx, sets)
+	var mark [16]byte
+	if _, err := rand.Read(mark[:]); err != nil {
+		return nil, err
+	}
+	results, _, err := s.CommitAt(ctx, mark, sets)
 	return results, err
 }
 
 // CommitAt stores sets, as store.Shared says. Where the database cannot be reached or
 // wants the transaction again, it tries for a while.
-func (s *Store) CommitAt(ctx context.Context, sets []*row.Set) (results []error, at store.Position, err error) {
+func (s *Store) CommitAt(ctx context.Context, mark [16]byte, sets []*row.Set) (results []error, at store.Position, err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	if s.isClosed() {
@@ -42,7 +46,7 @@ func (s *Store) CommitAt(ctx context.Context, sets []*row.Set) (results []error,
 	err = s.persist(context.Background(), writePatience, func(ctx context.Context) (once error) {
 		ctx, cancel := context.WithTimeout(ctx, writeTime+time.Duration(changes)*time.Second/changesPerSecond)
 		defer cancel()
-		results, at, once = s.transact(ctx, sets)
+		results, at, once = s.transact(ctx, mark, sets)
 		return once
 	})
 	if err != nil {
@@ -71,7 +75,7 @@ var headColumns = []schema.Column{{Name: "number", Kind: schema.Int}, {Name: "ch
 
 // transact is one attempt at a transaction: a round trip that takes the place in the
 // queue and reads what matters, and one that writes.
-func (s *Store) transact(ctx context.Context, sets []*row.Set) ([]error, store.Position, error) {
+func (s *Store) transact(ctx context.Context, mark [16]byte, sets []*row.Set) ([]error, store.Position, error) {
 	all, needed := prepare(sets)
 	l := newLedger()
 	var number, chained int64
@@ -112,10 +116,7 @@ func (s *Store) transact(ctx context.Context, sets []*row.Set) ([]error, store.P
 		_, err := end.run(ctx, c.Conn().PgConn())
 		return results, store.Position{}, err
 	}
-	at := store.Position{Number: number + 1}
-	if _, err := rand.Read(at.Mark[:]); err != nil {
-		return nil, store.Position{}, err
-	}
+	at := store.Position{Number: number + 1, Mark: mark}
 	body, err := changelog.Encode(accepted)
 	if err != nil {
 		return nil, store.Position{}, err

@@ -51,7 +51,7 @@ func TestALostAnswerToCommitIsFoundOut(t *testing.T) {
 	for i, cut := range []postgrestest.Cut{postgrestest.After, postgrestest.Before, postgrestest.Swallow, postgrestest.Whole, postgrestest.After} {
 		id := user(fmt.Sprint("u", i))
 		proxy.CutNext(cut)
-		results, at, err := s.CommitAt(ctx, []*row.Set{inserts(id)})
+		results, at, err := s.CommitAt(ctx, postgres.NewMark(), []*row.Set{inserts(id)})
 		if err != nil || results[0] != nil || at.Number != int64(i+1) {
 			t.Fatalf("cut %d: %v, %v, number %d", cut, results, err, at.Number)
 		}

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"crypto/rand"
 	"io/fs"
 	"time"
 
@@ -10,6 +11,12 @@ import (
 
 // Queue are the statements by which a transaction begins.
 var Queue = []string{begin, settings, queue}
+
+// NewMark is one that no other transaction has.
+func NewMark() (mark [16]byte) {
+	rand.Read(mark[:])
+	return mark
+}
 
 // TrimTo trims the log now.
 func TrimTo(s *Store, least, most int64, before time.Time) error {

@@ -3,6 +3,7 @@ package postgres
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"rekey/internal/fault"
 	"rekey/internal/ident"
@@ -28,7 +29,7 @@ type ledger struct {
 type entry struct {
 	key    []schema.Value
 	exists bool
-	fact   schema.Value
+	facts  []schema.Value // of the table's, if it exists
 	values []schema.Value // written by an accepted set; nil if none has, or it was deleted
 	step   *step          // the last one that was taken
 }
@@ -37,15 +38,15 @@ func newLedger() *ledger {
 	return &ledger{entries: map[key]*entry{}, children: map[key][]key{}, refer: map[key]int64{}, dropped: map[key]schema.Value{}}
 }
 
-// know takes in what was read of a row. values is its key, and its fact if it exists.
+// know takes in what was read of a row. values is its key, and its facts if it exists.
 func (l *ledger) know(t *schema.Table, values []schema.Value, exists bool) {
 	k := keyOf(t, values)
 	if l.entries[k] != nil {
 		return
 	}
 	e := &entry{key: values[:t.Keys], exists: exists}
-	if exists && t.Fact > 0 {
-		e.fact = values[t.Keys]
+	if exists {
+		e.facts = values[t.Keys:]
 	}
 	l.entries[k] = e
 	if t == schema.DataKeys {
@@ -60,11 +61,11 @@ func (l *ledger) know(t *schema.Table, values []schema.Value, exists bool) {
 
 // parent is the row that an entry refers to, if that is known.
 func (e *entry) parent(t *schema.Table, p schema.Parent) (key, bool) {
-	switch {
-	case p.Column < t.Keys:
+	if p.Column < t.Keys {
 		return keyOf(p.Of, e.key[p.Column:]), true
-	case p.Column == t.Fact && e.fact != nil:
-		return keyOf(p.Of, []schema.Value{e.fact}), true
+	}
+	if i := slices.Index(t.Facts, p.Column); i >= 0 && i < len(e.facts) {
+		return keyOf(p.Of, e.facts[i:]), true
 	}
 	return key{}, false
 }
@@ -138,8 +139,9 @@ func (l *ledger) one(s *step) error {
 	l.save(e)
 	l.count(s.table, e, -1)
 	e.exists, e.values, e.step = true, s.values, s
-	if s.table.Fact > 0 {
-		e.fact = s.values[s.table.Fact]
+	e.facts = make([]schema.Value, len(s.table.Facts))
+	for i, column := range s.table.Facts {
+		e.facts[i] = s.values[column]
 	}
 	l.count(s.table, e, 1)
 	for _, p := range s.table.Parents {
@@ -154,7 +156,7 @@ func (l *ledger) one(s *step) error {
 func (l *ledger) remove(k key, e *entry) {
 	l.save(e)
 	l.count(k.table, e, -1)
-	e.exists, e.values, e.fact = false, nil, nil
+	e.exists, e.values, e.facts = false, nil, nil
 	for _, child := range l.children[k] {
 		c := l.entries[child]
 		if !c.exists {
@@ -220,7 +222,7 @@ func (l *ledger) consistent(steps []step) error {
 
 func (l *ledger) activeDataKeys() (n int64) {
 	for _, k := range l.dataKeys {
-		if e := l.entries[k]; e.exists && e.fact == true {
+		if e := l.entries[k]; e.exists && e.facts[0] == true {
 			n++
 		}
 	}
@@ -232,10 +234,10 @@ func (l *ledger) exists(k key) bool {
 	return e != nil && e.exists
 }
 
-// fact is what conditions ask of a row; nil if it does not exist.
+// fact is what conditions ask of a row in the first place; nil if it does not exist.
 func (l *ledger) fact(t *schema.Table, id ident.ID) schema.Value {
 	if e := l.entries[named(t, string(id))]; e != nil && e.exists {
-		return e.fact
+		return e.facts[0]
 	}
 	return nil
 }
@@ -269,6 +271,12 @@ func (l *ledger) check(c row.Condition) error {
 		revision, _ := l.fact(schema.Rotations, c.Variable).(int64) // 0 if there is none
 		if revision != c.Revision {
 			return changed("the rotation of %s is at revision %d, not %d", c.Variable, revision, c.Revision)
+		}
+		return nil
+	case row.DeliveryIs:
+		e := l.entries[named(schema.Deliveries, c.ID)]
+		if e == nil || !e.exists || e.facts[0] != schema.Value(string(row.Waiting)) || e.facts[1] != schema.Value(int64(c.Attempts)) {
+			return changed("delivery %s is not waiting after %d attempts", c.ID, c.Attempts)
 		}
 		return nil
 	case row.LatestVersion:

@@ -72,7 +72,7 @@ func snapshot(ctx context.Context, c *pgconn.PgConn, visit func(row.Row) error) 
 		return at, err
 	}
 	for _, t := range schema.Tables() {
-		if t == schema.DataKeys || t == schema.RotationEvents {
+		if t.Unloaded() {
 			continue
 		}
 		if err := table(ctx, c, t, long, visit); err != nil {

@@ -35,7 +35,7 @@ func TestWhoIsTooFarBehindIsTold(t *testing.T) {
 	defer s.Close()
 	var at []store.Position
 	for i := range 10 {
-		_, p, err := s.CommitAt(ctx, []*row.Set{inserts(user(fmt.Sprint(i)))})
+		_, p, err := s.CommitAt(ctx, postgres.NewMark(), []*row.Set{inserts(user(fmt.Sprint(i)))})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -84,7 +84,7 @@ func TestALongLogComesInPages(t *testing.T) {
 	const entries = 1200
 	var at store.Position
 	for i := range entries + 1 {
-		_, p, err := s.CommitAt(ctx, []*row.Set{inserts(user(fmt.Sprint(i)))})
+		_, p, err := s.CommitAt(ctx, postgres.NewMark(), []*row.Set{inserts(user(fmt.Sprint(i)))})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -57,8 +57,8 @@ const chunk = 5000
 
 func (n *needs) lookRows(p *pipeline, l *ledger, t *schema.Table) {
 	columns := t.Columns[:t.Keys]
-	if t.Fact > 0 {
-		columns = append(columns[:t.Keys:t.Keys], t.Columns[t.Fact])
+	for _, i := range t.Facts {
+		columns = append(columns[:len(columns):len(columns)], t.Columns[i])
 	}
 	var rows [][]schema.Value
 	for _, values := range n.rows[t] {

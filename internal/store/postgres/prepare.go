@@ -127,6 +127,8 @@ func (n *needs) condition(c row.Condition) {
 		n.row(schema.Passwords, short(string(c.Role)))
 	case row.RotationIs:
 		n.row(schema.Rotations, short(string(c.Variable)))
+	case row.DeliveryIs:
+		n.row(schema.Deliveries, short(c.ID))
 	case row.LatestVersion:
 		name := short(string(c.Resource))
 		n.versions[name] = name

@@ -51,6 +51,8 @@ func Describe(r row.Row) string {
 		return fmt.Sprintf("%s credential of %s", r.Slot, r.Variable)
 	case row.RotationEvent:
 		return fmt.Sprintf("event %d of the rotation of %s", r.Revision, r.Variable)
+	case row.Delivery:
+		return "delivery " + r.ID
 	}
 	return fmt.Sprintf("row of type %T", r)
 }

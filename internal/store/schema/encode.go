@@ -61,6 +61,9 @@ func Encode(r row.Row) (*Table, []Value, error) {
 		return Credentials, []Value{string(r.Variable), string(r.Slot), blob(r.Sealed)}, nil
 	case row.RotationEvent:
 		return RotationEvents, encodeRotationEvent(r), nil
+	case row.Delivery:
+		return Deliveries, []Value{r.ID, r.Hook, r.Event, string(r.Subject), r.Body, millis(r.CreatedAt),
+			string(r.State), int64(r.Attempts), millis(r.NextAt), millis(r.LastAt), int64(r.Status), r.Problem}, nil
 	}
 	return nil, nil, fault.New(fault.Internal, "rows of type %T cannot be stored", r)
 }
@@ -140,7 +143,7 @@ func encodeRotation(r row.Rotation) []Value {
 		int64(r.Attempts), int64(r.AuthFailures), int64(r.BadValues),
 		millis(r.StartedAt), millis(r.LastSuccess), millis(r.RetryAt), millis(r.RetireAt),
 		millis(r.RequestedAt), string(r.RequestedBy), r.Reconcile, millis(r.PausedAt), string(r.PausedBy), r.PauseReason,
-		r.ErrorClass, r.ErrorMessage, millis(r.ErrorAt), r.Holder, millis(r.LeaseUntil)}
+		r.ErrorClass, r.ErrorMessage, millis(r.ErrorAt), r.Holder, millis(r.LeaseUntil), r.Events, millis(r.CheckedAt)}
 }
 
 func encodeRotationEvent(r row.RotationEvent) []Value {

@@ -51,7 +51,7 @@ type Table struct {
 	Columns []Column // of the key first
 	Keys    int      // how many of them are the key
 	Content bool     // the last one is left out when everything is loaded
-	Fact    int      // the column that conditions and checks ask for; 0 for none
+	Facts   []int    // the columns that conditions and checks ask for
 	Parents []Parent
 	decode  func([]Value) (row.Row, error)
 }
@@ -86,14 +86,18 @@ func (t *Table) Row(values []Value) (r row.Row, err error) {
 }
 
 // Trimmed tells whether somebody else may have deleted a row of this table already.
-func (t *Table) Trimmed() bool { return t == Secrets || t == PolicyVersions || t == RotationEvents }
+func (t *Table) Trimmed() bool {
+	return t == Secrets || t == PolicyVersions || t == RotationEvents || t == Deliveries
+}
 
-// Tables returns all tables in the order of Load, which is that of their references;
-// the data keys come first and the rotation events last, which Load leaves out.
+// Unloaded tells whether Load leaves this table out.
+func (t *Table) Unloaded() bool { return t == DataKeys || t == RotationEvents || t == Deliveries }
+
+// Tables returns all tables in the order of Load, which is that of their references.
 func Tables() []*Table {
 	return []*Table{DataKeys, Accounts, SigningKeys, Roles, Resources, Memberships, Permissions,
 		Annotations, APIKeys, StagedKeys, OldKeys, KeyUses, Passwords, Restrictions, Secrets, PolicyVersions, HostFactoryTokens, Authenticators,
-		Rotations, Credentials, RotationEvents}
+		Rotations, Credentials, RotationEvents, Deliveries}
 }
 
 func define(t Table) *Table { return &t }
@@ -101,7 +105,7 @@ func define(t Table) *Table { return &t }
 // The tables.
 var (
 	DataKeys = define(Table{Name: "data_keys", Keys: 1,
-		Columns: []Column{{"id", Int}, {"wrapped", Bytes}, {"active", Bool}, {"created_at", Int}}, Fact: 2,
+		Columns: []Column{{"id", Int}, {"wrapped", Bytes}, {"active", Bool}, {"created_at", Int}}, Facts: []int{2},
 		decode: func(v []Value) (row.Row, error) {
 			return row.DataKey{ID: uint32(v[0].(int64)), Wrapped: bytes(v[1]), Active: boolean(v[2]), CreatedAt: moment(v[3])}, nil
 		}})
@@ -122,7 +126,7 @@ var (
 			return row.Role{ID: id(v[0]), CreatedAt: moment(v[1]), Policy: id(v[2])}, nil
 		}})
 	Resources = define(Table{Name: "resources", Keys: 1,
-		Columns: []Column{{"id", Name}, {"owner", Name}, {"created_at", Int}, {"policy", Text}}, Fact: 1,
+		Columns: []Column{{"id", Name}, {"owner", Name}, {"created_at", Int}, {"policy", Text}}, Facts: []int{1},
 		Parents: []Parent{{1, Roles, false}},
 		decode: func(v []Value) (row.Row, error) {
 			return row.Resource{ID: id(v[0]), Owner: id(v[1]), CreatedAt: moment(v[2]), Policy: id(v[3])}, nil
@@ -146,7 +150,7 @@ var (
 			return row.Annotation{Resource: id(v[0]), Name: text(v[1]), Value: text(v[2]), Policy: id(v[3])}, nil
 		}})
 	APIKeys = define(Table{Name: "api_keys", Keys: 1,
-		Columns: []Column{{"role", Name}, {"digest", Bytes}, {"rotated_at", Int}, {"form", Int}, {"request", Bytes}, {"sealed", Bytes}}, Content: true, Fact: 1,
+		Columns: []Column{{"role", Name}, {"digest", Bytes}, {"rotated_at", Int}, {"form", Int}, {"request", Bytes}, {"sealed", Bytes}}, Content: true, Facts: []int{1},
 		Parents: []Parent{{0, Roles, true}},
 		decode: func(v []Value) (row.Row, error) {
 			shown, err := digest(v[1])
@@ -155,7 +159,7 @@ var (
 				errors.Join(err, errRequest)
 		}})
 	StagedKeys = define(Table{Name: "staged_keys", Keys: 1,
-		Columns: []Column{{"role", Name}, {"digest", Bytes}, {"sealed", Bytes}, {"staged_at", Int}, {"lapses_at", Int}, {"grace", Int}, {"request", Bytes}}, Fact: 1,
+		Columns: []Column{{"role", Name}, {"digest", Bytes}, {"sealed", Bytes}, {"staged_at", Int}, {"lapses_at", Int}, {"grace", Int}, {"request", Bytes}}, Facts: []int{1},
 		Parents: []Parent{{0, APIKeys, true}},
 		decode: func(v []Value) (row.Row, error) {
 			shown, err := digest(v[1])
@@ -164,7 +168,7 @@ var (
 				Grace: time.Duration(v[5].(int64)) * time.Millisecond, Request: request}, errors.Join(err, errRequest)
 		}})
 	OldKeys = define(Table{Name: "old_keys", Keys: 1,
-		Columns: []Column{{"role", Name}, {"digest", Bytes}, {"valid_until", Int}}, Fact: 1,
+		Columns: []Column{{"role", Name}, {"digest", Bytes}, {"valid_until", Int}}, Facts: []int{1},
 		Parents: []Parent{{0, APIKeys, true}},
 		decode: func(v []Value) (row.Row, error) {
 			digest, err := digest(v[1])
@@ -177,7 +181,7 @@ var (
 			return row.KeyUse{Role: id(v[0]), UsedAt: moment(v[1])}, nil
 		}})
 	Passwords = define(Table{Name: "passwords", Keys: 1,
-		Columns: []Column{{"role", Name}, {"sealed", Bytes}, {"changed_at", Int}}, Fact: 1,
+		Columns: []Column{{"role", Name}, {"sealed", Bytes}, {"changed_at", Int}}, Facts: []int{1},
 		Parents: []Parent{{0, Roles, true}},
 		decode: func(v []Value) (row.Row, error) {
 			return row.Password{Role: id(v[0]), Sealed: bytes(v[1]), ChangedAt: moment(v[2])}, nil
@@ -200,7 +204,7 @@ var (
 		Parents: []Parent{{0, Resources, true}},
 		decode:  func(v []Value) (row.Row, error) { return policyVersion(v), nil }})
 	HostFactoryTokens = define(Table{Name: "host_factory_tokens", Keys: 1,
-		Columns: []Column{{"digest", Bytes}, {"factory", Name}, {"sealed", Bytes}, {"networks", Text}, {"expires_at", Int}}, Fact: 1,
+		Columns: []Column{{"digest", Bytes}, {"factory", Name}, {"sealed", Bytes}, {"networks", Text}, {"expires_at", Int}}, Facts: []int{1},
 		Parents: []Parent{{1, Resources, true}},
 		decode: func(v []Value) (row.Row, error) {
 			digest, err := digest(v[0])

@@ -24,7 +24,7 @@ func TestTablesStandInTheOrderOfTheirReferences(t *testing.T) {
 func TestValuesHaveTheKindsOfTheirColumns(t *testing.T) {
 	for _, r := range []row.Row{row.DataKey{}, row.Account{}, row.SigningKey{}, row.Role{}, row.Resource{}, row.Membership{}, row.Permission{},
 		row.Annotation{}, row.APIKey{}, row.StagedKey{}, row.OldKey{}, row.KeyUse{}, row.Password{}, row.Restriction{}, row.Secret{},
-		row.PolicyVersion{}, row.HostFactoryToken{}, row.Authenticator{}, row.Rotation{}, row.Credential{}, row.RotationEvent{}} {
+		row.PolicyVersion{}, row.HostFactoryToken{}, row.Authenticator{}, row.Rotation{}, row.Credential{}, row.RotationEvent{}, row.Delivery{}} {
 		table, values, err := schema.Encode(r)
 		if err != nil || len(values) != len(table.Columns) {
 			t.Fatalf("%T: %d values for %d columns, %v", r, len(values), len(table.Columns), err)

@@ -52,6 +52,12 @@ func (s *Store) check(c row.Condition) (refused, err error) {
 			refused = changed("the rotation of %s is at revision %d, not %d", c.Variable, revision, c.Revision)
 		}
 		return refused, err
+	case row.DeliveryIs:
+		v, err := s.writer.get("SELECT attempts FROM deliveries WHERE id = ? AND state = ?", c.ID, string(row.Waiting))
+		if attempts, waits := v.(int64); err == nil && (!waits || attempts != int64(c.Attempts)) {
+			refused = changed("delivery %s is not waiting after %d attempts", c.ID, c.Attempts)
+		}
+		return refused, err
 	}
 	return fault.New(fault.Internal, "conditions of type %T cannot be checked", c), nil
 }

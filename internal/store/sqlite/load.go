@@ -25,7 +25,7 @@ func (s *Store) Load(ctx context.Context, visit func(row.Row) error) (err error)
 		}
 	}()
 	for _, t := range schema.Tables() {
-		if t == schema.DataKeys || t == schema.RotationEvents {
+		if t.Unloaded() {
 			continue
 		}
 		if err := s.loadTable(ctx, reader, t, visit); err != nil {

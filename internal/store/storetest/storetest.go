@@ -40,6 +40,7 @@ func Run(t *testing.T, open func(*testing.T) store.Store, reopen func(*testing.T
 		{"what cannot be stored is refused alone", unstorable},
 		{"a context that has ended stores nothing", endedContext},
 		{"single reads", reads},
+		{"deliveries are listed from both ends", deliveries},
 		{"ids and texts of any bytes", oddTexts},
 		{"large values", largeValues},
 		{"nothing works after Close", closed},

@@ -59,6 +59,12 @@ type account struct {
 	valid  func(string, secret.Bytes) error
 }
 
+var _ target.Resetter = (*account)(nil)
+
+// Resets is part of target.Resetter: an administrator needs to know no password of the
+// user's.
+func (a *account) Resets() bool { return a.admin != nil }
+
 // parseUsers reads the names of two users who take turns. Blanks belong to the names.
 func parseUsers(list string) ([]string, error) {
 	a, b, found := strings.Cut(list, ",")

@@ -65,6 +65,11 @@ func (c *client) lost(ctx context.Context, err error) error {
 	return transport.Lost(c.server.address.String(), err)
 }
 
+// mute is what it means that a command of ours said nothing until the time was over.
+func (c *client) mute(err error, user string) error {
+	return target.Errorf(target.Unreachable, err, "%s: no answer in time. If %q may only run a command of its own, such as that of sftp, have an administrator make the change", c.server.address, user)
+}
+
 // result is how a command ended.
 type result struct {
 	status int    // 255 for one that was killed
@@ -84,12 +89,15 @@ func (c *client) run(ctx context.Context, command string, input []byte) (result,
 	if err := session.Start(command); err != nil {
 		return result{}, c.started(ctx, err)
 	}
-	status, err := c.ended(ctx, session.Wait())
-	return result{status, words.String()}, err
+	status, err := ended(session.Wait())
+	if err != nil {
+		return result{}, c.lost(ctx, err)
+	}
+	return result{status, words.String()}, nil
 }
 
-// ended is the exit status of a command.
-func (c *client) ended(ctx context.Context, err error) (int, error) {
+// ended reads an exit status from how a session ended; an error is a lost connection.
+func ended(err error) (int, error) {
 	var exit *ssh.ExitError
 	switch {
 	case err == nil:
@@ -99,7 +107,7 @@ func (c *client) ended(ctx context.Context, err error) (int, error) {
 	case errors.As(err, &exit):
 		return exit.ExitStatus(), nil
 	}
-	return 0, c.lost(ctx, err)
+	return 0, err
 }
 
 // bounded keeps the beginning of what is written to it.
@@ -132,6 +140,5 @@ func (c *client) asRoot(ctx context.Context, command string, input []byte) (resu
 	if err != nil || !r.asksPassword() || c.proof.signer != nil {
 		return r, err
 	}
-	secret := append(append([]byte{}, c.proof.password.Reveal()...), '\n')
-	return c.run(ctx, "env LC_ALL=C sudo -S -k -p '' "+command, append(secret, input...))
+	return c.run(ctx, "env LC_ALL=C sudo -S -k -p '' "+command, append(c.proof.line(), input...))
 }

@@ -75,7 +75,7 @@ func (s session) passwd(ctx context.Context, c password.Change) error {
 			return s.broken(ctx, d, err)
 		}
 	}
-	status, err := s.ended(ctx, session.Wait())
+	status, err := ended(session.Wait())
 	if err != nil {
 		return s.broken(ctx, d, err)
 	}
@@ -86,6 +86,9 @@ func (s session) passwd(ctx context.Context, c password.Change) error {
 func (s session) broken(ctx context.Context, d *dialog, err error) error {
 	if d.typed {
 		return s.lost(ctx, err)
+	}
+	if ctx.Err() != nil && !d.old {
+		return s.mute(ctx.Err(), d.change.User)
 	}
 	return s.unreachable(ctx, err)
 }

@@ -42,20 +42,15 @@ func TestPasswordsKeepThePromisesOfATarget(t *testing.T) {
 	}
 	targettest.Suite{
 		Kind:  ssh.Password(),
-		Modes: []targettest.Mode{targettest.Self, targettest.Admin, targettest.Alternating},
+		Modes: []targettest.Mode{targettest.Self, targettest.Admin},
 		Account: func(t *testing.T, ask targettest.Ask) targettest.Account {
-			for _, user := range ask.Users {
-				host.add(t, account{user: user, password: ask.Password})
-			}
+			host.add(t, account{user: ask.Users[0], password: ask.Password})
 			a := targettest.Account{Values: host.values(ask.Users[0])}
 			if ask.Mode == targettest.Self {
 				return a
 			}
 			if a = withAdmin(a, prefix, admin, "admin-Password-1"); ask.Weak {
 				a.Values["admin-username"] = weak
-			}
-			if ask.Mode == targettest.Alternating {
-				a.Annotations[prefix+"users"] = strings.Join(ask.Users, ",")
 			}
 			return a
 		},
@@ -122,9 +117,13 @@ func TestAPasswordIsChangedOnHostsOfManyKinds(t *testing.T) {
 	}{
 		"by the user, where PAM asks":     {server: pam},
 		"by the user, of an old password": {server: host, before: func(t *testing.T, user string) { do(t, "", "chage", "-d", "2020-01-01", "-M", "30", user) }},
-		"by root, with a key":             {server: host, admin: root},
-		"by root, where PAM asks":         {server: pam, admin: root},
-		"by root, of who has no shell":    {server: host, account: account{shell: "/usr/sbin/nologin"}, admin: root},
+		"by the user, as on Debian":       {server: debian},
+		"by the user, of an old password on Debian": {server: debian, before: func(t *testing.T, user string) {
+			do(t, "", "chage", "-d", "2020-01-01", "-M", "30", user)
+		}},
+		"by root, with a key":          {server: host, admin: root},
+		"by root, where PAM asks":      {server: pam, admin: root},
+		"by root, of who has no shell": {server: host, account: account{shell: "/usr/sbin/nologin"}, admin: root},
 		"by root, of who was locked": {server: host, admin: root, before: func(t *testing.T, user string) {
 			do(t, "", "usermod", "-L", user)
 		}},
@@ -141,6 +140,7 @@ func TestAPasswordIsChangedOnHostsOfManyKinds(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			test.account.user, test.account.password = short(), first
 			test.server.add(t, test.account)
 			if test.before != nil {
@@ -167,6 +167,39 @@ func TestAPasswordIsChangedOnHostsOfManyKinds(t *testing.T) {
 	}
 }
 
+func TestTwoAccountsTakeTurns(t *testing.T) {
+	a, b := short(), short()
+	host.add(t, account{user: a, password: first})
+	host.add(t, account{user: b, password: "-"})
+	host.authorize(t, a, public(a))
+	with := withAdmin(targettest.Account{Values: host.values(a)}, prefix, "root", private(t, "root"))
+	with.Annotations[prefix+"users"] = a + "," + b
+	made := bind(t, ssh.Password(), with)
+	current := credential(first)
+	current["username"] = secret.FromString(a)
+	next, err := made.Candidate(current)
+	if err != nil || next["username"].RevealString() != b {
+		t.Fatalf("%v: it is not the turn of %s", err, b)
+	}
+	if _, err := made.Apply(within(t), current, next); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []target.Credential{current, next} {
+		if err := made.Probe(within(t), c); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := made.Retire(within(t), next, current); err != nil {
+		t.Fatal(err)
+	}
+	if err := made.Probe(within(t), current); target.ClassOf(err) != target.AuthFailed {
+		t.Errorf("the password of the account whose turn is over: %v", err)
+	}
+	if !host.login(t, a, private(t, a)) || !host.login(t, b, next[target.Main].RevealString()) {
+		t.Error("its key is shut out, too, or the other one does not get in")
+	}
+}
+
 func TestWhatAHostRefusesTheUserIsTold(t *testing.T) {
 	for name, test := range map[string]struct {
 		next, words string
@@ -182,6 +215,7 @@ func TestWhatAHostRefusesTheUserIsTold(t *testing.T) {
 		"endless words": {next: second, words: "too much", shell: "while :; do echo y; done"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			user := short()
 			if strings.Contains(test.shell, " ") {
 				test.shell = script(t, test.shell)
@@ -256,5 +290,52 @@ func TestTheIdentityNamesTheHostKey(t *testing.T) {
 	}
 	if of(host.keys["rsa"]+"\n"+host.keys["ed25519"]) != of(host.keys["ed25519"]+" root@host\n"+host.keys["rsa"]) {
 		t.Error("the order of the host keys and their comments make another identity")
+	}
+}
+
+func TestAHostThatWantsMoreThanAPasswordIsTold(t *testing.T) {
+	old := func(t *testing.T, user string) { do(t, "", "chage", "-d", "2020-01-01", "-M", "30", user) }
+	for name, test := range map[string]struct {
+		server *server
+		proof  string
+		before func(*testing.T, string)
+		want   target.Class
+		words  string
+	}{
+		"keys only":                      {keysOnly, first, nil, target.Refused, "does not take a password"},
+		"a second proof":                 {twoProofs, first, nil, target.Refused, "more than one proof"},
+		"no second try":                  {impatient, second, nil, target.AuthFailed, ""},
+		"a new password, where PAM asks": {pam, first, old, target.Refused, "expired"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			user := short()
+			test.server.add(t, account{user: user, password: first})
+			if test.before != nil {
+				test.before(t, user)
+			}
+			err := bind(t, ssh.Password(), targettest.Account{Values: test.server.values(user)}).Probe(within(t), credential(test.proof))
+			if target.ClassOf(err) != test.want || err != nil && !strings.Contains(err.Error(), test.words) {
+				t.Errorf("%v, want %s with %q", err, test.want, test.words)
+			}
+		})
+	}
+}
+
+func TestAnAccountThatOnlyMovesFilesNeedsAnAdministrator(t *testing.T) {
+	user := short()
+	host.add(t, account{user: user, password: first, shell: script(t, "exec sleep 60")})
+	host.authorize(t, user, public("first"))
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_, err := bind(t, ssh.Password(), targettest.Account{Values: host.values(user)}).Apply(ctx, credential(first), credential(second))
+	if target.ClassOf(err) != target.Unreachable || !strings.Contains(err.Error(), "administrator") {
+		t.Errorf("password: %v", err)
+	}
+	ctx, cancel = context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_, err = bind(t, ssh.Key(), targettest.Account{Values: host.values(user)}).Apply(ctx, credential(private(t, "first")), credential(private(t, "next")))
+	if target.ClassOf(err) != target.Unreachable || !strings.Contains(err.Error(), "administrator") {
+		t.Errorf("key: %v", err)
 	}
 }

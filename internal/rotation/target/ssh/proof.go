@@ -49,3 +49,6 @@ func parseKey(value secret.Bytes) (ssh.Signer, error) {
 	}
 	return signer, nil
 }
+
+// line is the password as it is typed, in memory of its own.
+func (p proof) line() []byte { return append(bytes.Clone(p.password.Reveal()), '\n') }

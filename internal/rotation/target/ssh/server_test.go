@@ -21,9 +21,10 @@ import (
 	"rekey/internal/rotation/target/targettest"
 )
 
-// The host of these tests, with real accounts: an sshd without PAM, whose answers do not
-// take the seconds that PAM waits after a wrong password, and one with.
-var host, pam *server
+// The host of these tests, with real accounts and several sshd: one without PAM, whose
+// answers do not take the seconds that PAM waits after a wrong password, one that lets PAM
+// ask, one as Debian configures it, and those that let nobody in so easily.
+var host, pam, debian, keysOnly, twoProofs, impatient *server
 
 func TestMain(m *testing.M) {
 	// Accounts take root to make, and to become.
@@ -61,14 +62,25 @@ func run(m *testing.M) (int, error) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return 0, err
 	}
-	if host, err = start(dir, "plain", "UsePAM no", "PasswordAuthentication yes", "KbdInteractiveAuthentication no"); err != nil {
-		return 0, err
+	for _, each := range []struct {
+		server   **server
+		name     string
+		settings []string
+	}{
+		{&host, "plain", []string{"UsePAM no", "KbdInteractiveAuthentication no"}},
+		{&pam, "pam", []string{"UsePAM yes", "PasswordAuthentication no", "KbdInteractiveAuthentication yes"}},
+		{&debian, "debian", []string{"UsePAM yes", "KbdInteractiveAuthentication no"}},
+		{&keysOnly, "keys-only", []string{"UsePAM no", "PasswordAuthentication no", "KbdInteractiveAuthentication no"}},
+		{&twoProofs, "two-proofs", []string{"UsePAM no", "AuthenticationMethods password,publickey publickey,password"}},
+		{&impatient, "impatient", []string{"UsePAM no", "MaxAuthTries 1"}},
+	} {
+		s, err := start(dir, each.name, each.settings...)
+		if err != nil {
+			return 0, err
+		}
+		defer s.stop()
+		*each.server = s
 	}
-	defer host.stop()
-	if pam, err = start(dir, "pam", "UsePAM yes", "PasswordAuthentication no", "KbdInteractiveAuthentication yes"); err != nil {
-		return 0, err
-	}
-	defer pam.stop()
 	return m.Run(), nil
 }
 
@@ -301,7 +313,7 @@ func (s *server) authorize(t *testing.T, user string, lines ...string) {
 	if err := os.WriteFile(dir+"/authorized_keys", []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	do(t, "", "chown", "-R", "--", user, dir)
+	do(t, "", "chown", "-R", "--", user+":", dir)
 }
 
 // script writes a program that any account can run.
@@ -343,4 +355,10 @@ func spy(stop chan struct{}, words ...string) string {
 			}
 		}
 	}
+}
+
+// ids are the owner and the group of a file.
+func ids(info os.FileInfo) [2]uint32 {
+	s := info.Sys().(*syscall.Stat_t)
+	return [2]uint32{s.Uid, s.Gid}
 }

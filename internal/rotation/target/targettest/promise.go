@@ -136,6 +136,33 @@ func (s Suite) reconciles(t *testing.T, mode Mode) {
 	r.works("new", next)
 }
 
+// changedElsewhere: when nobody knows the password any more, an administrator sets a new
+// one, and says so beforehand; a user who does it alone changes nothing.
+func (s Suite) changedElsewhere(t *testing.T, mode Mode) {
+	r := s.rig(t, mode)
+	was := r.current
+	foreign := r.credential(r.users[0], "foreign-Password-8")
+	r.apply(foreign)
+	if r.current = was; s.Keeps {
+		r.retire(foreign, was)
+	}
+	r.fails("known", was)
+	next, made := r.next(), r.target(nil)
+	resetter, ok := made.(target.Resetter)
+	if resets := ok && resetter.Resets(); resets != (mode != Self) {
+		t.Errorf("it says that it resets: %v", resets)
+	}
+	if mode != Self {
+		r.apply(next)
+		r.works("new", next)
+		return
+	}
+	_, err := made.Apply(r.context(), was, next)
+	r.class("apply by a user with a wrong password", err, target.AuthFailed)
+	r.works("foreign", foreign)
+	r.fails("new", next)
+}
+
 func (s Suite) wrongAdmin(t *testing.T, mode Mode) {
 	r := s.rig(t, mode)
 	next := r.next()
@@ -202,26 +229,18 @@ func (s Suite) annotations(t *testing.T) {
 			t.Errorf("%s: %v", mode, problems)
 		}
 	}
-	for _, test := range []struct {
-		name        string
-		annotations map[string]string
-		at          string
-	}{
-		{"an unknown one", map[string]string{"lenght": "20"}, "lenght"},
-		{"a length that is none", map[string]string{"length": "long"}, "length"},
-		{"a length too short", map[string]string{"length": "3"}, "length"},
-		{"an unknown charset", map[string]string{"charset": "runes"}, "charset"},
-		{"half an administrator", map[string]string{"admin-username": "admin/username"}, "admin-username"},
-		{"one user who takes turns", map[string]string{"users": "a", "admin-username": "u", "admin-password": "p"}, "users"},
-		{"turns without administrator", map[string]string{"users": "a,b"}, "users"},
-	} {
+	cases := s.Misspelt
+	if cases == nil {
+		cases = ofPasswords
+	}
+	for _, test := range cases {
 		full := map[string]string{"rotation/rotator": s.Kind.Name(), "rotation/ttl": "P1D", "description": "any"}
-		for name, v := range test.annotations {
+		for name, v := range test.Annotations {
 			full[prefix+name] = v
 		}
 		problems := s.Kind.Check(full)
-		if len(problems) != 1 || problems[0].Annotation != prefix+test.at || problems[0].Message == "" || problems[0].Advice == "" {
-			t.Errorf("%s: %+v, want one problem of %s", test.name, problems, prefix+test.at)
+		if len(problems) != 1 || problems[0].Annotation != prefix+test.At || problems[0].Message == "" || problems[0].Advice == "" {
+			t.Errorf("%s: %+v, want one problem of %s", test.Name, problems, prefix+test.At)
 		}
 	}
 }

@@ -190,7 +190,9 @@ CREATE TABLE rekey.rotations (
     error_message bytea   NOT NULL,
     error_at      bigint  NOT NULL,
     holder        bytea   NOT NULL,
-    lease_until   bigint  NOT NULL
+    lease_until   bigint  NOT NULL,
+    events        bigint  NOT NULL,
+    checked_at    bigint  NOT NULL
 );
 
 CREATE TABLE rekey.credentials (
@@ -213,3 +215,19 @@ CREATE TABLE rekey.rotation_events (
     took     bigint NOT NULL,
     PRIMARY KEY (variable, revision)
 );
+
+CREATE TABLE rekey.deliveries (
+    id         bytea PRIMARY KEY,
+    hook       bytea  NOT NULL,
+    event      bytea  NOT NULL,
+    subject    bytea  NOT NULL,
+    body       bytea  NOT NULL,
+    created_at bigint NOT NULL,
+    state      bytea  NOT NULL,
+    attempts   bigint NOT NULL,
+    next_at    bigint NOT NULL,
+    last_at    bigint NOT NULL,
+    status     bigint NOT NULL,
+    problem    bytea  NOT NULL
+);
+CREATE INDEX deliveries_next ON rekey.deliveries (hook, state, next_at);

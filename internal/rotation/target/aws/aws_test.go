@@ -1,0 +1,217 @@
+package aws_test
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"rekey/internal/rotation/target"
+	"rekey/internal/rotation/target/aws"
+	"rekey/internal/rotation/target/targettest"
+	"rekey/internal/secret"
+)
+
+const prefix = "rotation/aws/secret-key/"
+
+// The server of these tests.
+var (
+	api       = newCloud()
+	authority *targettest.Authority
+	address   string
+)
+
+func TestMain(m *testing.M) {
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func run(m *testing.M) (int, error) {
+	// What the SDK could find around it must not matter.
+	for _, name := range []string{"HTTPS_PROXY", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_IAM"} {
+		if err := os.Setenv(name, "http://127.0.0.1:1"); err != nil {
+			return 0, err
+		}
+	}
+	dir, err := targettest.Dir()
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(dir)
+	if authority, err = targettest.NewAuthority(); err != nil {
+		return 0, err
+	}
+	var stop func()
+	if address, stop, err = authority.HTTPS(dir, api); err != nil {
+		return 0, err
+	}
+	defer stop()
+	return m.Run(), nil
+}
+
+func credential(k *key) target.Credential {
+	return target.Credential{target.Main: secret.FromString(k.secret), aws.KeyID: secret.FromString(k.id)}
+}
+
+func id(c target.Credential) string { return c[aws.KeyID].RevealString() }
+
+func account(_ *testing.T, ask targettest.IssuingAsk) targettest.IssuingAccount {
+	api.mu.Lock()
+	defer api.mu.Unlock()
+	u := &user{name: "app", weak: ask.Weak, delay: ask.Delay}
+	first := api.make(u, 0)
+	return targettest.IssuingAccount{
+		Account: targettest.Account{
+			Annotations: map[string]string{prefix + "ca": "ca", prefix + "iam-endpoint": address, prefix + "sts-endpoint": address},
+			Values:      map[string]string{"ca": authority.PEM, "region": "eu-central-1\n"},
+		},
+		Current: credential(first),
+		Wrong:   target.Credential{target.Main: secret.FromString("wrong/" + first.secret[6:]), aws.KeyID: secret.FromString(first.id)},
+		ID:      id,
+		Holds: func(c target.Credential) bool {
+			api.mu.Lock()
+			defer api.mu.Unlock()
+			k := api.keys[id(c)]
+			return k != nil && k.secret == c[target.Main].RevealString()
+		},
+		Keys: func() (all []string) {
+			api.mu.Lock()
+			defer api.mu.Unlock()
+			for _, k := range api.of(u) {
+				all = append(all, k.id)
+			}
+			return all
+		},
+		Foreign: func() string {
+			api.mu.Lock()
+			defer api.mu.Unlock()
+			return api.make(u, 0).id
+		},
+		Remove: func(id string) {
+			api.mu.Lock()
+			defer api.mu.Unlock()
+			delete(api.keys, id)
+		},
+	}
+}
+
+func TestItKeepsThePromisesOfATarget(t *testing.T) {
+	other, err := targettest.NewAuthority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	value := func(name, value string) func(targettest.Account) {
+		return func(a targettest.Account) { a.Values[name] = value }
+	}
+	elsewhere := strings.Replace(address, "localhost", "127.0.0.1", 1)
+	targettest.Issuing{
+		Kind:     aws.Kind(),
+		Modes:    []targettest.Mode{targettest.Self},
+		Account:  account,
+		Full:     true,
+		Endpoint: "iam-endpoint",
+		Elsewhere: map[string]targettest.Elsewhere{
+			"an authority that did not sign": targettest.Fails(value("ca", other.PEM), target.Refused, "unknown authority"),
+			"an authority that is none":      targettest.Fails(value("ca", "trust me"), target.Refused, "PEM"),
+			"another host's certificate":     targettest.Fails(func(a targettest.Account) { a.Annotations[prefix+"iam-endpoint"] = elsewhere }, target.Refused, "another host"),
+			"a region that is none":          targettest.Fails(value("region", "../eu"), target.Refused, "eu-central-1"),
+		},
+	}.Run(t)
+}
+
+func bind(t *testing.T, annotations map[string]string, region string) target.Target {
+	t.Helper()
+	var d net.Dialer
+	made, err := aws.Kind().Bind(target.Binding{Annotations: annotations, Dial: d.DialContext, Rand: rand.Reader,
+		Values: map[string]secret.Bytes{"ca": secret.FromString(authority.PEM), "region": secret.FromString(region)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made
+}
+
+func TestEachPartitionHasItsEndpoints(t *testing.T) {
+	for region, want := range map[string]string{
+		"eu-central-1":   "iam.amazonaws.com:443 with sts.eu-central-1.amazonaws.com:443",
+		"cn-north-1":     "iam.cn-north-1.amazonaws.com.cn:443 with sts.cn-north-1.amazonaws.com.cn:443",
+		"us-gov-west-1":  "iam.us-gov.amazonaws.com:443 with sts.us-gov-west-1.amazonaws.com:443",
+		"us-iso-east-1":  "iam.us-iso-east-1.c2s.ic.gov:443 with sts.us-iso-east-1.c2s.ic.gov:443",
+		"eusc-de-east-1": "iam.eusc-de-east-1.amazonaws.eu:443 with sts.eusc-de-east-1.amazonaws.eu:443",
+	} {
+		if got := bind(t, nil, region).Identity(); !strings.HasPrefix(got, want+" aws region "+region) {
+			t.Errorf("%s: %s, want %s", region, got, want)
+		}
+	}
+}
+
+func TestWhatTheAPISaysHasAClass(t *testing.T) {
+	a := account(t, targettest.IssuingAsk{})
+	made := bind(t, a.Annotations, "eu-central-1")
+	create := func(ctx context.Context) error { _, err := made.Apply(ctx, a.Current, nil); return err }
+	list := func(ctx context.Context) error {
+		_, err := made.(target.Surveyor).Survey(ctx, a.Current)
+		return err
+	}
+	login := func(ctx context.Context) error { return made.Probe(ctx, a.Current) }
+	for _, test := range []struct {
+		action  string
+		call    func(context.Context) error
+		status  int
+		code    string
+		message string
+		class   target.Class
+		words   string
+	}{
+		{"CreateAccessKey", create, 400, "Throttling", "Rate exceeded", target.Unreachable, "cannot do it now"},
+		{"CreateAccessKey", create, 409, "EntityTemporarilyUnmodifiable", "", target.Unreachable, "cannot do it now"},
+		{"CreateAccessKey", create, 500, "ServiceFailure", "", target.Uncertain, "500"},
+		{"CreateAccessKey", create, 503, "ServiceUnavailable", "", target.Uncertain, "503"},
+		{"CreateAccessKey", create, 409, "LimitExceeded", "", target.Refused, "no room"},
+		{"CreateAccessKey", create, 200, "ok", "", target.Uncertain, "protocol"},
+		{"CreateAccessKey", create, 302, "", "", target.Refused, "redirects are not followed"},
+		{"ListAccessKeys", list, 403, "AccessDenied", "", target.Refused, "iam:ListAccessKeys"},
+		{"ListAccessKeys", list, 500, "ServiceFailure", "", target.Unreachable, "500"},
+		{"ListAccessKeys", list, 403, "SignatureDoesNotMatch", "Signature expired: 20261122T000000Z is now earlier than 20261123T000000Z", target.Refused, "clock"},
+		{"GetCallerIdentity", login, 403, "SignatureDoesNotMatch", "", target.AuthFailed, "does not accept"},
+		{"GetCallerIdentity", login, 400, "RequestExpired", "", target.Refused, "clock"},
+		{"GetCallerIdentity", login, 400, "Throttling", "", target.Unreachable, "cannot do it now"},
+		{"GetCallerIdentity", login, 418, "Teapot", "", target.Refused, "418"},
+	} {
+		api.mu.Lock()
+		api.say = func(action string) (int, string, string) {
+			if action == test.action {
+				return test.status, test.code, test.message
+			}
+			return 0, "", ""
+		}
+		api.mu.Unlock()
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		err := test.call(ctx)
+		cancel()
+		if target.ClassOf(err) != test.class || err == nil || !strings.Contains(err.Error(), test.words) {
+			t.Errorf("%s answers %d %s: %v, want %v with %q", test.action, test.status, test.code, err, test.class, test.words)
+		}
+	}
+	api.mu.Lock()
+	api.say = nil
+	api.mu.Unlock()
+	if keys := a.Keys(); len(keys) != 1 {
+		t.Errorf("the user has %d keys", len(keys))
+	}
+}
+
+func TestAKeyOfASessionIsRefused(t *testing.T) {
+	made := bind(t, map[string]string{prefix + "sts-endpoint": address, prefix + "ca": "ca"}, "eu-central-1")
+	err := made.Probe(t.Context(), target.Credential{target.Main: secret.FromString("x"), aws.KeyID: secret.FromString("ASIAIOSFODNN7EXAMPLE")})
+	if target.ClassOf(err) != target.Refused || !strings.Contains(err.Error(), "session") {
+		t.Error(err)
+	}
+}
