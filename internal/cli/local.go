@@ -30,7 +30,7 @@ func newLocal(cmd *cobra.Command, creates bool, run func(cmd *cobra.Command, loc
 		if local != nil {
 			return run(cmd, local, args)
 		}
-		if _, err := os.Stat(loaded.DataDir); errors.Is(err, fs.ErrNotExist) && !creates {
+		if _, err := os.Stat(loaded.DataDir); errors.Is(err, fs.ErrNotExist) && !creates && loaded.DatabaseURL.Len() == 0 {
 			e := fault.New(fault.NotFound, "there is no data directory %s", loaded.DataDir)
 			e.Advice = "name the right one with --data-dir or REKEY_DATA_DIR; to make a new one: " +
 				server.NewRootKeyCommand(&loaded.Config) + " && rekey account create NAME --data-dir " + shellescape.Quote(loaded.DataDir)

@@ -73,6 +73,7 @@ func quickstartConfig(cmd *cobra.Command) (*config.Config, error) {
 	if loaded, err = config.LoadLocal(src); err != nil {
 		return nil, err
 	}
+	loaded.DatabaseURL = secret.Bytes{} // a sample has no business in a database
 	if loaded.DataDir, err = filepath.Abs(loaded.DataDir); err != nil {
 		return nil, fault.Wrap(err, "looking for the data directory")
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rekey/internal/config"
+	"rekey/internal/fault"
 	"rekey/internal/server"
 )
 
@@ -54,11 +55,14 @@ func serve(cmd *cobra.Command, backend *server.Backend, account string, log *slo
 		}
 		if !slices.Contains(names, account) {
 			created, err := local.CreateAccount(cmd.Context(), account, nil)
-			if err != nil {
+			switch {
+			case fault.Is(err, fault.Conflict): // another server was faster
+			case err != nil:
 				return err
+			default:
+				fmt.Fprintf(cmd.ErrOrStderr(), "Created new account '%s'\n", account)
+				fmt.Fprint(cmd.OutOrStdout(), accountText(created))
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "Created new account '%s'\n", account)
-			fmt.Fprint(cmd.OutOrStdout(), accountText(created))
 		}
 	}
 	hangups := make(chan os.Signal, 1)

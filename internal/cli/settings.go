@@ -15,7 +15,7 @@ import (
 
 // localSettings are the ones that commands on a data directory have flags for; the
 // others come from the environment and the file.
-var localSettings = []string{"data_dir", "data_key_file", "audit", "log_level", "log_format"}
+var localSettings = []string{"data_dir", "database_url", "data_key_file", "audit", "log_level", "log_format"}
 
 // settingFlag is the text of a setting's flag. The configuration reads it together
 // with the other sources, so that all problems are reported at once.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"rekey/internal/secret"
@@ -21,6 +22,30 @@ func checkListen(address string) error {
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return errors.New("its port is not a number from 0 to 65535")
+	}
+	return nil
+}
+
+func checkConsistency(text string) error {
+	bound, bounded := strings.CutPrefix(text, "bounded:")
+	if text == "strict" {
+		return nil
+	}
+	if d, err := time.ParseDuration(bound); !bounded || err != nil || d < 100*time.Millisecond || d > time.Hour {
+		return errors.New("it is neither strict nor bounded: and a duration from 100ms to 1h, such as bounded:5s")
+	}
+	return nil
+}
+
+func checkDatabase(url secret.Bytes) error {
+	text := url.RevealString()
+	for _, scheme := range []string{"postgres://", "postgresql://"} {
+		if strings.HasPrefix(text, scheme) {
+			return nil
+		}
+	}
+	if text != "" && !strings.Contains(text, "=") {
+		return errors.New("it is not of the form postgres://USER:PASSWORD@HOST:PORT/DATABASE")
 	}
 	return nil
 }

@@ -21,6 +21,8 @@ import (
 // Config is what an operator may set. The table tells what each field means.
 type Config struct {
 	DataDir              string
+	DatabaseURL          secret.Bytes // empty: SQLite in DataDir
+	Consistency          string       // strict or bounded:DURATION
 	DataKey              secret.Bytes // base64 of 32 bytes, or empty when the key comes from DataKeyFile
 	DataKeyFile          string       // absolute or relative to the working directory; never empty
 	DataKeyName          string       // where the root key comes from, for messages
@@ -52,6 +54,14 @@ type Config struct {
 	LogLevel             slog.Level
 	LogFormat            string // text or json
 	Audit                string // stdout or file:PATH
+}
+
+// Staleness is how old answers may be where several servers share a database; 0: not at
+// all.
+func (c *Config) Staleness() time.Duration {
+	_, bound, _ := strings.Cut(c.Consistency, ":")
+	d, _ := time.ParseDuration(bound) // the setting was checked
+	return d
 }
 
 // Program is a program that rotations may run.

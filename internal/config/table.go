@@ -27,6 +27,18 @@ func table() []*Setting {
 			},
 		},
 		{
+			Key: "database_url", Env: []string{"REKEY_DATABASE_URL", "DATABASE_URL"}, Flag: "database-url", Type: "URL", Secret: true,
+			Doc:   "PostgreSQL database that keeps everything but files of this server, instead of the data directory: `postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=verify-full`, with several hosts separated by commas if there are standbys. Any number of servers may share it, with the same root key. Everybody on the machine sees the flags of a process: give the password in the environment, in the file, or in PGPASSWORD or PGPASSFILE.",
+			field: func(c *Config) any { return &c.DatabaseURL },
+			check: func(c *Config) error { return checkDatabase(c.DatabaseURL) },
+		},
+		{
+			Key: "consistency", ServerOnly: true, Env: []string{"REKEY_CONSISTENCY"}, Flag: "consistency", Type: "strict or bounded:DURATION", Default: "strict",
+			Doc:   "With a shared database: whether each answer reflects all that any server has acknowledged before the request (`strict`, at the price of a round trip to the database that requests share), or may be older by a duration such as `bounded:5s`. A server that has not reached the database for longer than that refuses to answer.",
+			field: func(c *Config) any { return &c.Consistency },
+			check: func(c *Config) error { return checkConsistency(c.Consistency) },
+		},
+		{
 			Key: "data_key", Env: []string{"REKEY_DATA_KEY", "CONJUR_DATA_KEY"}, Type: "base64 of 32 bytes", Secret: true,
 			Doc:   "The root key, which seals all other keys: what `rekey data-key generate` prints. It wins over the file below.",
 			field: func(c *Config) any { return &c.DataKey },

@@ -96,14 +96,22 @@ func (c *Core) createAccount(ctx context.Context, caller Caller, name string, pl
 		return key, err
 	}
 	defer c.structure.leave()
+	err = c.replan(func() (once error) {
+		key, once = c.foundAccount(ctx, caller, name, plain)
+		return once
+	})
+	return key, err
+}
+
+func (c *Core) foundAccount(ctx context.Context, caller Caller, name string, plain *secret.Bytes) (key secret.Bytes, err error) {
 	c.mu.RLock()
 	_, exists := c.graph.Account(name)
 	_, special := c.graph.Account(specialAccount)
+	set := &row.Set{Chained: true, Base: c.reached}
 	c.mu.RUnlock()
 	if exists || name == specialAccount {
 		return key, &fault.Error{Kind: fault.Conflict, Message: `account "` + name + `" already exists`, Target: "account", ID: name}
 	}
-	set := &row.Set{}
 	now := c.afterAllAccounts()
 	if !special {
 		if err := c.addSpecialAccount(set, now); err != nil {
@@ -197,13 +205,17 @@ func (c *Core) deleteAccount(ctx context.Context, caller Caller, name string) er
 		return err
 	}
 	defer c.structure.leave()
+	return c.replan(func() error { return c.razeAccount(ctx, name) })
+}
+
+func (c *Core) razeAccount(ctx context.Context, name string) error {
 	c.mu.Lock()
 	_, exists := c.graph.Account(name)
 	var set *row.Set
 	if exists && name != specialAccount {
 		tx := c.graph.Begin()
 		tx.DeleteAccount(name)
-		set = &row.Set{Changes: tx.Changes()}
+		set = &row.Set{Changes: tx.Changes(), Chained: true, Base: c.reached}
 		tx.Rollback()
 	}
 	c.mu.Unlock()

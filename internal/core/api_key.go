@@ -50,7 +50,7 @@ func (c *Core) showKey(ctx context.Context, id ident.ID, may func() error) (secr
 		if err == nil {
 			return shown, nil
 		}
-		if c.keyIs(id, key.Digest) {
+		if caught := c.committer.CatchUp(ctx); caught != nil || c.keyIs(id, key.Digest) {
 			return secret.Bytes{}, err
 		}
 	}

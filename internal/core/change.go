@@ -119,6 +119,27 @@ func (h *changes) nudge() {
 	}
 }
 
+// loseAll makes all listeners look at everything again.
+func (h *changes) loseAll() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	lose := func(l *Listener) {
+		l.lost, l.pending = true, nil
+		l.nudge()
+	}
+	for _, of := range h.accounts {
+		for l := range of {
+			lose(l)
+		}
+	}
+	for _, of := range h.variables {
+		for l := range of {
+			lose(l)
+		}
+	}
+	h.epoch, h.last, h.ring = h.epoch+"r", 0, nil // what came before is not known to be all
+}
+
 // concerned are the listeners to a variable.
 func (h *changes) concerned(id ident.ID) (list []*Listener) {
 	h.mu.Lock()

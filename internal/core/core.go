@@ -42,6 +42,7 @@ type Config struct {
 	Passwords       map[string]string // by user id: set whenever a policy that declares the user is loaded
 	PasswordCost    int               // of bcrypt
 	CacheBytes      int               // most memory for sealed values; 0 for the default
+	Staleness       time.Duration     // how old answers may be where several nodes share a store; 0: not at all
 }
 
 // Default is what holds where the operator says nothing.
@@ -78,6 +79,7 @@ type Options struct {
 type Core struct {
 	store     store.Store
 	committer *store.Committer
+	root      *seal.Root
 	ring      *seal.Keyring
 	audit     *audit.Log
 	config    Config
@@ -86,9 +88,11 @@ type Core struct {
 	rand      io.Reader
 	log       *slog.Logger
 
-	mu    sync.RWMutex // guards graph, line
-	graph *rbac.Graph
-	line  []*flight // changes of the structure that are on their way, in their order
+	mu      sync.RWMutex // guards graph, line
+	graph   *rbac.Graph
+	line    []*flight // changes of the structure that are on their way, in their order
+	reached int64     // number of the newest change of a shared store that the graph has; guarded by mu
+	base    int64     // what reached was at the newest plan; guarded by the gate
 
 	structure gate  // at most one planner of roles, resources and edges
 	rows      locks // at most one writer of a secret or a credential
@@ -112,6 +116,7 @@ type Core struct {
 	reminded  reminded
 
 	background sync.WaitGroup
+	ended      chan struct{} // closed by Close
 }
 
 // parses is how many policies may be parsed at once.
@@ -125,7 +130,7 @@ func Open(ctx context.Context, o Options) (*Core, error) {
 		return nil, err
 	}
 	c := &Core{
-		store: o.Store, audit: o.Audit, config: o.Config, passwords: password.Hasher{Cost: o.Config.PasswordCost}, clock: o.Now, rand: o.Rand, log: o.Log,
+		store: o.Store, audit: o.Audit, config: o.Config, passwords: password.Hasher{Cost: o.Config.PasswordCost}, root: o.RootKey, clock: o.Now, rand: o.Rand, log: o.Log,
 		graph:     rbac.New(),
 		targets:   o.Targets,
 		due:       newDueList(),
@@ -137,17 +142,17 @@ func Open(ctx context.Context, o Options) (*Core, error) {
 		parsing:   make(chan struct{}, parses),
 		bcrypt:    make(chan struct{}, passwordChecks),
 		uses:      newUses(),
+		ended:     make(chan struct{}),
 	}
 	_, c.alone = o.Store.(store.Exclusive)
 	for _, hook := range o.Hooks {
 		c.hooked[hook.Name] = make(chan struct{}, 1)
 	}
-	c.committer = store.NewCommitter(o.Store, c.apply)
-	if c.ring, err = openRing(ctx, o, c.committer); err != nil {
-		return nil, err
-	}
-	if err := o.Store.Load(ctx, c.graph.Add); err != nil {
+	if err := c.loadStore(ctx); err != nil {
 		return nil, fault.Wrap(err, "the store cannot be loaded")
+	}
+	if c.ring, err = openRing(ctx, o); err != nil {
+		return nil, err
 	}
 	c.tokenKeys = &token.Keys{}
 	c.verifier = token.NewVerifier(c.tokenKeys)
@@ -157,6 +162,7 @@ func Open(ctx context.Context, o Options) (*Core, error) {
 	c.RescheduleRotations()
 	c.background.Go(c.buildSearch)
 	c.background.Go(c.writeUses)
+	c.background.Go(c.follow)
 	return c, nil
 }
 
@@ -164,6 +170,7 @@ func Open(ctx context.Context, o Options) (*Core, error) {
 func (c *Core) Close() error {
 	c.changes.end()
 	close(c.uses.ended)
+	close(c.ended)
 	c.background.Wait()
 	c.committer.Close()
 	return nil
@@ -173,11 +180,15 @@ func (c *Core) Close() error {
 func (c *Core) now() time.Time { return c.clock().UTC().Truncate(time.Millisecond) }
 
 // apply takes sets that have become durable into memory, before anybody is told.
-func (c *Core) apply(sets []*row.Set) {
+func (c *Core) apply(sets []*row.Set) { c.take(store.Entry{Sets: sets}) }
+
+// take is apply for what any process has stored.
+func (c *Core) take(e store.Entry) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.reached = e.At.Number
 	signing, now := false, c.now()
-	for _, set := range sets {
+	for _, set := range e.Sets {
 		before := c.goodbyes(set, now)
 		if err := c.graph.Apply(set); err != nil {
 			// Answers from this graph would no longer be what is durable.
@@ -185,9 +196,13 @@ func (c *Core) apply(sets []*row.Set) {
 		}
 		c.arrived(set)
 		for _, change := range set.Changes {
-			switch change.Row.(type) {
+			switch r := change.Row.(type) {
 			case row.SigningKey, row.Account:
 				signing = true
+			case row.DataKey:
+				if err := learn(c.root, c.ring, change.Op, r); err != nil {
+					c.log.Error("a data key that another node has stored cannot be used", "id", r.ID, "error", err)
+				}
 			}
 		}
 		c.scheduleSet(set, now)
@@ -206,10 +221,11 @@ func (c *Core) apply(sets []*row.Set) {
 func (c *Core) buildSearch() {
 	for {
 		c.mu.RLock()
-		built := c.graph.NewSearch()
+		graph := c.graph
+		built := graph.NewSearch()
 		c.mu.RUnlock()
 		c.mu.Lock()
-		done := c.graph.UseSearch(built)
+		done := c.graph == graph && graph.UseSearch(built)
 		c.mu.Unlock()
 		if done {
 			return

@@ -46,12 +46,31 @@ var errAlone = errors.New("the change has to wait until those before it are stor
 func (c *Core) change(ctx context.Context, do change) error {
 	// What was planned in vain, because rows changed or because a set on which it built
 	// was not stored, is planned anew when nothing is on its way.
-	for n := range attempts {
-		if again, err := c.tryChange(ctx, do, n > 0); !again {
+	return c.insist(func(again bool) (bool, error) { return c.tryChange(ctx, do, again) })
+}
+
+// insist tries until there is no reason to try again: a number of times or, where nodes
+// share the store, whose planners do not wait for each other, as long as a planner's
+// patience lasts.
+func (c *Core) insist(once func(again bool) (more bool, err error)) error {
+	begun := time.Now()
+	for n := 0; n < attempts || !c.alone && time.Since(begun) < c.structure.patience; n++ {
+		if more, err := once(n > 0); !more {
 			return err
 		}
 	}
+	if !c.alone {
+		return errBusy()
+	}
 	return errTooFast()
+}
+
+// replan is insist for whoever is alone inside the gate.
+func (c *Core) replan(once func() error) error {
+	return c.insist(func(bool) (bool, error) {
+		err := once()
+		return errors.Is(err, store.ErrChanged), err
+	})
 }
 
 func (c *Core) tryChange(ctx context.Context, do change, alone bool) (again bool, err error) {
@@ -143,6 +162,7 @@ func (c *Core) settle(ctx context.Context, empty bool) error {
 func (c *Core) planned(plan func(*rbac.Tx) error) (before *flight, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.base = c.reached
 	assumed := c.graph.Begin()
 	defer assumed.Rollback()
 	for _, f := range c.line {
@@ -158,7 +178,7 @@ func (c *Core) planned(plan func(*rbac.Tx) error) (before *flight, err error) {
 
 // depart submits a set on top of the line. The caller is inside the gate.
 func (c *Core) depart(set *row.Set, before *flight) *flight {
-	set.Chained = true
+	set.Chained, set.Base = true, c.base
 	f := &flight{set: set}
 	c.mu.Lock()
 	c.line = append(c.line, f)

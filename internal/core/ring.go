@@ -2,6 +2,8 @@ package core
 
 import (
 	"context"
+	"errors"
+	"slices"
 
 	"rekey/internal/fault"
 	"rekey/internal/ident"
@@ -12,8 +14,9 @@ import (
 	"rekey/internal/token"
 )
 
-// openRing unwraps the data keys of the store; an empty store gets its first one.
-func openRing(ctx context.Context, o Options, committer *store.Committer) (*seal.Keyring, error) {
+// openRing unwraps the data keys of the store; an empty store gets its first one, from
+// the process that is first.
+func openRing(ctx context.Context, o Options) (*seal.Keyring, error) {
 	kept, err := o.Store.DataKeys(ctx)
 	if err != nil {
 		return nil, fault.Wrap(err, "the data keys cannot be read")
@@ -26,27 +29,44 @@ func openRing(ctx context.Context, o Options, committer *store.Committer) (*seal
 		first := row.DataKey{ID: 1, Wrapped: wrapped, Active: true, CreatedAt: o.Now().UTC()}
 		set := &row.Set{}
 		set.Add(row.Insert, first)
-		if err := committer.Submit(ctx, set); err != nil {
+		results, err := o.Store.Commit(ctx, []*row.Set{set})
+		if err == nil && !errors.Is(results[0], store.ErrChanged) {
+			err = results[0]
+		}
+		if err == nil {
+			kept, err = o.Store.DataKeys(ctx)
+		}
+		if err != nil {
 			return nil, fault.Wrap(err, "the first data key cannot be stored")
 		}
-		kept = []row.DataKey{first}
 	}
 	ring := &seal.Keyring{}
 	for _, k := range kept {
-		key, err := o.RootKey.Unwrap(k.ID, k.Wrapped)
-		if err != nil {
+		if err := learn(o.RootKey, ring, row.Insert, k); err != nil {
 			return nil, err
-		}
-		if err := ring.Add(key); err != nil {
-			return nil, err
-		}
-		if k.Active {
-			if err := ring.Activate(k.ID); err != nil {
-				return nil, err
-			}
 		}
 	}
 	return ring, nil
+}
+
+// learn brings a key ring up to date with a change of a data key.
+func learn(root *seal.Root, ring *seal.Keyring, op row.Op, k row.DataKey) error {
+	if op == row.Delete {
+		return ring.Remove(k.ID)
+	}
+	if !slices.Contains(ring.IDs(), k.ID) {
+		key, err := root.Unwrap(k.ID, k.Wrapped)
+		if err != nil {
+			return err
+		}
+		if err := ring.Add(key); err != nil {
+			return err
+		}
+	}
+	if k.Active {
+		return ring.Activate(k.ID)
+	}
+	return nil
 }
 
 func aadSigningKey(account, keyID string) string { return "signing-key\x00" + account + "\x00" + keyID }
@@ -107,9 +127,21 @@ func (c *Core) RotateSigningKey(ctx context.Context, caller Caller, account stri
 		return "", err
 	}
 	defer c.structure.leave()
+	err = c.replan(func() (once error) {
+		keyID, once = c.replaceSigningKey(ctx, account)
+		return once
+	})
+	if err != nil {
+		return "", err
+	}
+	return keyID, c.record(c.by(caller).SigningKeyRotate(account, keyID, nil))
+}
+
+func (c *Core) replaceSigningKey(ctx context.Context, account string) (keyID string, err error) {
 	c.mu.RLock()
 	_, ok := c.graph.Account(account)
 	old := c.graph.SigningKeys(account)
+	set := &row.Set{Chained: true, Base: c.reached}
 	c.mu.RUnlock()
 	if !ok {
 		return "", noAccount(account)
@@ -118,7 +150,6 @@ func (c *Core) RotateSigningKey(ctx context.Context, caller Caller, account stri
 	if err != nil {
 		return "", err
 	}
-	set := &row.Set{}
 	set.Add(row.Insert, fresh)
 	for _, k := range old {
 		switch {
@@ -129,10 +160,7 @@ func (c *Core) RotateSigningKey(ctx context.Context, caller Caller, account stri
 			set.Add(row.Delete, k)
 		}
 	}
-	if err := c.commit(ctx, set); err != nil {
-		return "", err
-	}
-	return fresh.KeyID, c.record(c.by(caller).SigningKeyRotate(account, fresh.KeyID, nil))
+	return fresh.KeyID, c.commit(ctx, set)
 }
 
 // SigningPublicKey returns the public half of an account's signing key, as PEM of a

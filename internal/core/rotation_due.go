@@ -31,6 +31,11 @@ func newDueList() dueList {
 	return dueList{scheduled: newDueOrder(), urgent: newDueOrder(), at: map[ident.ID]DueRotation{}, wake: make(chan struct{}, 1)}
 }
 
+// clear forgets everything, but not who waits for a signal.
+func (l *dueList) clear() {
+	l.scheduled, l.urgent, l.at = newDueOrder(), newDueOrder(), map[ident.ID]DueRotation{}
+}
+
 func newDueOrder() *btree.BTreeG[DueRotation] {
 	return btree.NewBTreeGOptions(func(a, b DueRotation) bool {
 		if a.Due.Equal(b.Due) {

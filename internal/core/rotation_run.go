@@ -40,6 +40,9 @@ var ErrRotationTaken = errors.New("another worker has the rotation, or it is gon
 // OpenRotation reads what working on a rotation needs, and claims nothing yet.
 // ErrRotationTaken if the variable does not rotate any more.
 func (c *Core) OpenRotation(ctx context.Context, id ident.ID) (*RotationRun, error) {
+	if err := c.committer.CatchUp(ctx); err != nil { // with what other nodes have declared
+		return nil, unavailable(err, "catching up")
+	}
 	r := &RotationRun{c: c, id: id, slots: map[row.Slot]target.Credential{}, started: c.now()}
 	err := r.bind(ctx)
 	if fault.Is(err, fault.NotFound) {

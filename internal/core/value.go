@@ -77,7 +77,10 @@ func (c *Core) sealed(ctx context.Context, id ident.ID, key valueKey) ([]byte, e
 			return nil, c.gone(err, emptyVariable(id), "secret "+string(id))
 		}
 		// What the store has now may be a value of a later variable of this id, which
-		// was not what the caller was allowed to read.
+		// was not what the caller was allowed to read; another node may have made it.
+		if err := c.committer.CatchUp(ctx); err != nil {
+			return nil, unavailable(err, "secret "+string(id))
+		}
 		c.mu.RLock()
 		x := c.graph.Resource(id)
 		same := x != nil && x.Serial == key.serial

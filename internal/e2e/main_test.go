@@ -38,6 +38,8 @@ func run(m *testing.M) int {
 			}
 		}
 	}
+	os.Unsetenv("DATABASE_URL")
+	defer stopDatabase()
 	binary = filepath.Join(home, "rekey")
 	build := exec.Command("go", append(append([]string{"build"}, buildFlags...), "-o", binary, "rekey/cmd/rekey")...)
 	build.Stdout, build.Stderr = os.Stderr, os.Stderr

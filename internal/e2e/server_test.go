@@ -138,10 +138,12 @@ func (s *server) await(stream *output, pattern *regexp.Regexp) ([]string, error)
 	return nil, fmt.Errorf("no %q in 30 s:\n%s", pattern, s.stderr.String())
 }
 
+var keyLine = regexp.MustCompile(`API key for admin: (\S+)`)
+
 // adminKey reads the key that a server with a new account has printed.
 func (s *server) adminKey(t testing.TB) string {
 	t.Helper()
-	match, err := s.await(&s.stdout, regexp.MustCompile(`API key for admin: (\S+)`))
+	match, err := s.await(&s.stdout, keyLine)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -99,6 +99,11 @@ func (a *api) serve(e *exchange) error {
 		return err
 	}
 	route, rule := a.routes.find(e)
+	if route == nil || route.asksCore() {
+		if err := a.core.CatchUp(e.r.Context()); err != nil {
+			return err
+		}
+	}
 	if done, err := a.admit(e, rule); done || err != nil {
 		return err
 	}

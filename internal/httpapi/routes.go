@@ -35,6 +35,11 @@ type route struct {
 	handle     func(*api, *exchange) error
 }
 
+// asksCore tells whether the answer depends on what is stored.
+func (r *route) asksCore() bool {
+	return r.credential != none || strings.IndexByte(r.pattern, ':') >= 0
+}
+
 // routes is the whole surface. The first row that fits wins. Whatever fits none is
 // unknown: 401 without a token, 404 with one.
 var routes = []route{

@@ -103,7 +103,10 @@ func (a *api) whenChanged(e *exchange, variables []ident.ID, read func() (held b
 
 // again proves anew who the caller is: a token ends, and its key may be replaced.
 func (a *api) again(e *exchange) error {
-	var err error
+	err := a.core.CatchUp(e.r.Context())
+	if err != nil {
+		return err
+	}
 	e.caller, _, err = a.core.Token(e.origin, header(e.r, "Authorization"))
 	return err
 }

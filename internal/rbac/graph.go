@@ -35,6 +35,10 @@ type Graph struct {
 	limits    limits
 }
 
+// Succeed makes an empty graph one that takes another one's place: the serials of its
+// resources are none that the other has given, or gives while this one is filled.
+func (g *Graph) Succeed(other *Graph) { g.serial = other.serial + 1<<32 }
+
 // Role is the node of a role.
 type Role struct {
 	row.Role

@@ -35,6 +35,10 @@ type Set struct {
 	// Chained sets were computed one on top of the other: where one of a transaction is
 	// refused, so is each chained one after it.
 	Chained bool
+	// Base, of a chained set, is the number of the newest change of the store that it
+	// was computed on: if several processes use the store, no other one may have stored a
+	// chained set since.
+	Base int64
 }
 
 // Add appends a change.

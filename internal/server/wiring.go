@@ -6,31 +6,37 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"os"
 	"strings"
 	"time"
 
 	"rekey/internal/audit"
 	"rekey/internal/config"
 	"rekey/internal/core"
+	"rekey/internal/fault"
 	"rekey/internal/httpapi"
 	"rekey/internal/rotation/engine"
 	"rekey/internal/seal"
 	"rekey/internal/server/admin"
+	"rekey/internal/store"
+	"rekey/internal/store/postgres"
 	"rekey/internal/store/sqlite"
 	"rekey/internal/webhook"
 )
 
-// Backend is what a data directory holds, opened. Only one process at a time has it.
+// Backend is what a data directory or a database holds, opened. Only one process at a
+// time has a data directory.
 type Backend struct {
 	Core  *core.Core
-	store *sqlite.Store
+	store store.Store
 	audit *audit.Log
 	hooks []webhook.Hook
 	cfg   config.Config
 	log   *slog.Logger
 }
 
-// Open opens a data directory, and makes it if it is missing. Audit records go to
+// Open opens a data directory, which it makes if it is missing, or the database that the
+// configuration names. Audit records go to
 // auditOut where the configuration says stdout.
 func Open(ctx context.Context, cfg config.Config, auditOut io.Writer, log *slog.Logger) (*Backend, error) {
 	text, err := rootKey(&cfg)
@@ -50,7 +56,7 @@ func Open(ctx context.Context, cfg config.Config, auditOut io.Writer, log *slog.
 	if err != nil {
 		return nil, err
 	}
-	rows, err := sqlite.Open(cfg.DataDir)
+	rows, err := openStore(ctx, &cfg)
 	if err != nil {
 		return nil, errors.Join(err, records.Close())
 	}
@@ -63,6 +69,18 @@ func Open(ctx context.Context, cfg config.Config, auditOut io.Writer, log *slog.
 		return nil, errors.Join(err, rows.Close(), records.Close())
 	}
 	return &Backend{Core: useCases, store: rows, audit: records, hooks: hooks, cfg: cfg, log: log}, nil
+}
+
+func openStore(ctx context.Context, cfg *config.Config) (store.Store, error) {
+	if cfg.DatabaseURL.Len() == 0 {
+		return sqlite.Open(cfg.DataDir)
+	}
+	// The socket for local commands is still there.
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return nil, &fault.Error{Kind: fault.Unavailable, Message: "the data directory cannot be made: " + err.Error(), Cause: err,
+			Advice: "name another one with --data-dir or REKEY_DATA_DIR"}
+	}
+	return postgres.Open(ctx, cfg.DatabaseURL.RevealString())
 }
 
 func openAudit(destination string, stdout io.Writer) (*audit.Log, error) {
@@ -79,6 +97,7 @@ func coreConfig(cfg *config.Config) core.Config {
 	c.SecretVersions, c.PolicyVersions = cfg.SecretVersions, cfg.PolicyVersions
 	c.EffectiveDepth, c.EffectiveLimit = cfg.EffectiveDepth, cfg.EffectiveLimit
 	c.UsersInRootOnly = cfg.UsersInRootOnly
+	c.Staleness = cfg.Staleness()
 	c.Passwords = map[string]string{}
 	for user, password := range cfg.Passwords {
 		c.Passwords[user] = password.RevealString()

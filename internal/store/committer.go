@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -17,8 +18,9 @@ const maxBatch = 2048
 // Committer is the way to write to a Store: it gathers the sets that arrive while a
 // transaction is being made durable into the next one. Nobody waits for a timer.
 type Committer struct {
-	store Store
-	apply func([]*row.Set)
+	store    Store
+	apply    func([]*row.Set)
+	follower *follower // nil unless the store is shared
 
 	mu     sync.Mutex
 	queue  []*Pending
@@ -111,6 +113,9 @@ func (c *Committer) Close() error {
 	c.mu.Unlock()
 	c.signal()
 	<-c.done
+	if c.follower != nil {
+		c.follower.end()
+	}
 	return nil
 }
 
@@ -194,8 +199,7 @@ func (c *Committer) commit(batch []*Pending) {
 	for i, sub := range batch {
 		sets[i] = sub.set
 	}
-	// The sets are several callers', so no context of one of them applies.
-	results, err := c.store.Commit(context.Background(), sets)
+	results, at, err := c.transact(sets)
 	if err != nil {
 		results = slices.Repeat([]error{err}, len(batch))
 	}
@@ -205,7 +209,16 @@ func (c *Committer) commit(batch []*Pending) {
 			accepted = append(accepted, sub.set)
 		}
 	}
-	if len(accepted) > 0 {
+	switch {
+	case c.follower != nil:
+		// Whoever was refused looks again, at what others have stored meanwhile.
+		failed := c.follower.settle(Entry{at, accepted}, slices.ContainsFunc(results, refused))
+		for i := range results {
+			if results[i] == nil {
+				results[i] = failed
+			}
+		}
+	case len(accepted) > 0:
 		c.apply(accepted)
 	}
 	c.mu.Lock()
@@ -213,4 +226,15 @@ func (c *Committer) commit(batch []*Pending) {
 	for i, sub := range batch {
 		sub.settle(results[i])
 	}
+}
+
+func refused(err error) bool { return errors.Is(err, ErrChanged) }
+
+// transact stores sets. They are several callers', so no context of one of them applies.
+func (c *Committer) transact(sets []*row.Set) (results []error, at Position, err error) {
+	if c.follower != nil {
+		return c.follower.commit(sets)
+	}
+	results, err = c.store.Commit(context.Background(), sets)
+	return results, at, err
 }

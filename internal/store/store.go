@@ -82,3 +82,41 @@ type Store interface {
 // Exclusive is a Store that no other process can have open at the same time. What
 // others have written into it about work under way is void: they have died.
 type Exclusive interface{ Exclusive() }
+
+// Position is a point in the history of a Shared store: a number that grows by one with
+// each transaction, and a random mark of that transaction, by which a history is told
+// from another one that a failover may have put in its place.
+type Position struct {
+	Number int64
+	Mark   [16]byte
+}
+
+// Entry is a transaction of the history: what it has stored, without what Load leaves
+// out, and without conditions.
+type Entry struct {
+	At   Position
+	Sets []*row.Set
+}
+
+// ErrBehind: what came after a position can no longer be told, or the position is not of
+// this history: everything has to be loaded again.
+var ErrBehind = errors.New("the position is not in the log any more")
+
+// Shared is a Store that any number of processes use at once. The transactions of all
+// of them stand in one order.
+type Shared interface {
+	Store
+
+	// LoadAt is Load, and returns the position of its snapshot.
+	LoadAt(ctx context.Context, visit func(row.Row) error) (Position, error)
+
+	// CommitAt is Commit, and returns the position of the transaction, which has the
+	// given mark; zero if no set was accepted. A chained set is refused with ErrChanged if another process has
+	// stored one after its Base.
+	CommitAt(ctx context.Context, mark [16]byte, sets []*row.Set) ([]error, Position, error)
+
+	// Follow returns what was stored after a position, oldest first: everything that
+	// was acknowledged before Follow was called, unless more says that there is more to
+	// come. ErrBehind if the history after the position is not known.
+	Follow(ctx context.Context, after Position) (entries []Entry, more bool, err error)
+}

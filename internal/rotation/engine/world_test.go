@@ -47,6 +47,7 @@ type world struct {
 	limits  rotation.Limits
 	options engine.Options
 	wrap    func(store.Store) store.Store
+	keep    func() (store.Store, error) // opens the store
 	audit   *trail
 	rows    store.Store
 
@@ -83,6 +84,7 @@ func newWorld(t testing.TB) *world {
 	must(t, err)
 	w := &world{TB: t, model: newModel(), dir: t.TempDir(), root: root, limits: rotation.DefaultLimits(), audit: &trail{},
 		options: engine.Default(slog.New(slog.NewTextHandler(io.Discard, nil)))}
+	w.keep = func() (store.Store, error) { return sqlite.Open(w.dir) }
 	w.limits.BackoffBase, w.limits.Lease = 20*time.Millisecond, 300*time.Millisecond
 	w.options.Pause = 10 * time.Millisecond
 	w.options.StepTime, w.options.Rate = 100*time.Millisecond, 100_000
@@ -108,7 +110,7 @@ func (w *world) later(d time.Duration) {
 
 func (w *world) open() {
 	w.Helper()
-	rows, err := sqlite.Open(w.dir)
+	rows, err := w.keep()
 	must(w, err)
 	w.rows = rows
 	var st store.Store = rows

@@ -31,7 +31,13 @@ func Handler(c *core.Core) http.Handler {
 	mux.Handle("POST "+pathResetPassword, operation(o.resetPassword))
 	mux.Handle("POST "+pathLoadRootPolicy, operation(o.loadPolicy))
 	mux.Handle("POST "+pathRehearsePolicy, operation(o.rehearsePolicy))
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := c.CatchUp(r.Context()); err != nil {
+			refuse(w, err)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
 }
 
 // operation serves a function from one JSON object to another.
@@ -46,13 +52,19 @@ func operation[In, Out any](use func(context.Context, In) (Out, error)) http.Han
 		if err == nil {
 			answer, err = use(r.Context(), in)
 		}
-		w.Header().Set("Content-Type", "application/json")
 		if err != nil {
-			w.WriteHeader(http.StatusUnprocessableEntity)
-			answer = describe(err)
+			refuse(w, err)
+			return
 		}
+		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(answer) // fails when the command has gone away; there is nobody to tell
 	}
+}
+
+func refuse(w http.ResponseWriter, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusUnprocessableEntity)
+	_ = json.NewEncoder(w).Encode(describe(err)) // as above
 }
 
 func describe(err error) problem {

@@ -7,6 +7,7 @@ import (
 	"rekey/internal/fault"
 	"rekey/internal/row"
 	"rekey/internal/store"
+	"rekey/internal/store/schema"
 )
 
 // Commit stores sets, as store.Store says.
@@ -83,24 +84,25 @@ func (s *Store) storeSet(set *row.Set) (refused, err error) {
 
 // write does one change.
 func (s *Store) write(change row.Change) (refused, err error) {
-	t, values, refused := encode(change.Row)
+	t, values, refused := schema.Encode(change.Row)
 	if refused != nil {
 		return refused, nil
 	}
+	sql := statementsOf[t]
 	var n int64
 	switch change.Op {
 	case row.Insert:
-		if n, err = s.writer.exec(t.insertSQL, values...); n == 0 {
-			refused = changed("%s exists already", describe(change.Row))
+		if n, err = s.writer.exec(sql.insert, values...); n == 0 {
+			refused = changed("%s exists already", schema.Describe(change.Row))
 		}
 	case row.Update:
-		if n, err = s.writer.exec(t.updateSQL, values...); n == 0 {
-			refused = changed("%s does not exist", describe(change.Row))
+		if n, err = s.writer.exec(sql.update, values...); n == 0 {
+			refused = changed("%s does not exist", schema.Describe(change.Row))
 		}
 	case row.Delete:
-		n, err = s.writer.exec(t.deleteSQL, values[:len(t.key)]...)
-		if n == 0 && t != secrets && t != policyVersions && t != rotationEvents && t != deliveries {
-			refused = changed("%s does not exist", describe(change.Row))
+		n, err = s.writer.exec(sql.delete, values[:t.Keys]...)
+		if n == 0 && !t.Trimmed() {
+			refused = changed("%s does not exist", schema.Describe(change.Row))
 		}
 	default:
 		refused = fault.New(fault.Internal, "there is no operation %d on rows", change.Op)

@@ -1,7 +1,7 @@
 package sqlite
 
 import (
-	stdbytes "bytes"
+	"bytes"
 
 	"rekey/internal/fault"
 	"rekey/internal/ident"
@@ -24,7 +24,7 @@ func (s *Store) check(c row.Condition) (refused, err error) {
 		return s.mustExist(resourceExistsSQL, "resource", c.Resource)
 	case row.KeyIs:
 		v, err := s.writer.get("SELECT digest FROM api_keys WHERE role = ?", string(c.Role))
-		if err == nil && !stdbytes.Equal(bytes(v), c.Digest[:]) {
+		if err == nil && !bytes.Equal(blob(v), c.Digest[:]) {
 			refused = changed("the API key of %s is another one", c.Role)
 		}
 		return refused, err
@@ -34,7 +34,7 @@ func (s *Store) check(c row.Condition) (refused, err error) {
 		return s.keyMustBe("SELECT digest FROM old_keys WHERE role = ?", "old", c.Role, c.Digest)
 	case row.PasswordIs:
 		v, err := s.writer.get("SELECT sealed FROM passwords WHERE role = ?", string(c.Role))
-		if err == nil && ((v == nil) != (c.Sealed == nil) || !stdbytes.Equal(bytes(v), c.Sealed)) {
+		if err == nil && ((v == nil) != (c.Sealed == nil) || !bytes.Equal(blob(v), c.Sealed)) {
 			refused = changed("the password of %s is another one", c.Role)
 		}
 		return refused, err
@@ -65,7 +65,7 @@ func (s *Store) check(c row.Condition) (refused, err error) {
 // keyMustBe compares the digest of a key beside the role's API key; zero is none.
 func (s *Store) keyMustBe(sql, which string, role ident.ID, digest [32]byte) (refused, err error) {
 	v, err := s.writer.get(sql, string(role))
-	if none := digest == [32]byte{}; err == nil && ((v == nil) != none || !none && !stdbytes.Equal(bytes(v), digest[:])) {
+	if none := digest == [32]byte{}; err == nil && ((v == nil) != none || !none && !bytes.Equal(blob(v), digest[:])) {
 		refused = changed("the %s API key of %s is another one", which, role)
 	}
 	return refused, err

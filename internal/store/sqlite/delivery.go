@@ -7,22 +7,11 @@ import (
 
 	"rekey/internal/row"
 	"rekey/internal/store"
+	"rekey/internal/store/schema"
 )
 
-var deliveries = define(table{name: "deliveries",
-	key: []string{"id"}, rest: []string{"hook", "event", "subject", "body", "created_at", "state", "attempts", "next_at", "last_at", "status", "problem"},
-	decode: func(v []driver.Value) (row.Row, error) {
-		return row.Delivery{ID: text(v[0]), Hook: text(v[1]), Event: text(v[2]), Subject: id(v[3]), Body: text(v[4]), CreatedAt: moment(v[5]),
-			State: row.DeliveryState(text(v[6])), Attempts: integer(v[7]), NextAt: moment(v[8]), LastAt: moment(v[9]), Status: integer(v[10]), Problem: text(v[11])}, nil
-	}})
-
-func encodeDelivery(r row.Delivery) []driver.Value {
-	return []driver.Value{r.ID, r.Hook, r.Event, string(r.Subject), r.Body, millis(r.CreatedAt),
-		string(r.State), int64(r.Attempts), millis(r.NextAt), millis(r.LastAt), int64(r.Status), r.Problem}
-}
-
 // deliverySQL selects deliveries, with conditions and an order behind it.
-var deliverySQL = strings.TrimSuffix(deliveries.loadSQL, " ORDER BY id")
+var deliverySQL = strings.TrimSuffix(statementsOf[schema.Deliveries].load, " ORDER BY id")
 
 // Deliveries returns the newest deliveries, as store.Deliveries says.
 func (s *Store) Deliveries(ctx context.Context, f store.DeliveryFilter) ([]row.Delivery, error) {
@@ -42,7 +31,7 @@ func (s *Store) WaitingDeliveries(ctx context.Context, hook string, limit int) (
 func (s *Store) deliveries(ctx context.Context, sql string, args ...driver.Value) (list []row.Delivery, err error) {
 	err = s.read(ctx, "reading deliveries", func(reader *conn) error {
 		return reader.query(func(v []driver.Value) error {
-			r, err := deliveries.read(v)
+			r, err := schema.Deliveries.Row(v)
 			if err == nil {
 				list = append(list, r.(row.Delivery))
 			}

@@ -8,10 +8,8 @@ import (
 	lib "modernc.org/sqlite/lib"
 
 	"rekey/internal/fault"
+	"rekey/internal/store/schema"
 )
-
-// errDamaged: the file holds what was never written to it.
-var errDamaged = errors.New("the content makes no sense")
 
 // failure puts an error of the driver into the vocabulary; nil and what is in it
 // already stay as they are. Path and details are for the log only.
@@ -27,7 +25,7 @@ func (s *Store) failure(err error, doing string) error {
 	if errors.As(err, &failed) {
 		code = failed.Code() & 0xff // the primary code
 	}
-	if errors.Is(err, errDamaged) {
+	if errors.Is(err, schema.ErrDamaged) {
 		code = lib.SQLITE_CORRUPT
 	}
 	if code == lib.SQLITE_CORRUPT || code == lib.SQLITE_NOTADB {

@@ -7,18 +7,19 @@ import (
 	"rekey/internal/ident"
 	"rekey/internal/row"
 	"rekey/internal/store"
+	"rekey/internal/store/schema"
 )
 
 // DataKeys returns all wrapped data keys, as store.Store says.
 func (s *Store) DataKeys(ctx context.Context) (keys []row.DataKey, err error) {
 	err = s.read(ctx, "reading the data keys", func(reader *conn) error {
 		return reader.query(func(v []driver.Value) error {
-			key, err := dataKeys.read(v)
+			key, err := schema.DataKeys.Row(v)
 			if err == nil {
 				keys = append(keys, key.(row.DataKey))
 			}
 			return err
-		}, dataKeys.loadSQL)
+		}, statementsOf[schema.DataKeys].load)
 	})
 	return keys, err
 }
@@ -37,12 +38,12 @@ func (s *Store) APIKey(ctx context.Context, role ident.ID) ([]byte, error) {
 func (s *Store) PolicyVersions(ctx context.Context, policy ident.ID) (versions []row.PolicyVersion, err error) {
 	err = s.read(ctx, "reading policy versions", func(reader *conn) error {
 		return reader.query(func(v []driver.Value) error {
-			r, err := policyVersions.read(v)
+			r, err := schema.PolicyVersions.Row(v)
 			if err != nil {
 				return err
 			}
 			version := r.(row.PolicyVersion)
-			version.Text = text(v[len(v)-1])
+			version.Text = v[len(v)-1].(string)
 			versions = append(versions, version)
 			return nil
 		}, `SELECT policy, version, role, created_at, finished_at, client_ip, sha256, text
@@ -57,7 +58,7 @@ func (s *Store) sealed(ctx context.Context, sql string, key ...driver.Value) (se
 		if err == nil && v == nil {
 			err = store.ErrNotFound
 		}
-		sealed = bytes(v)
+		sealed = blob(v)
 		return err
 	})
 	return sealed, err
@@ -79,3 +80,6 @@ func (s *Store) read(ctx context.Context, doing string, f func(*conn) error) err
 	}
 	return nil
 }
+
+// blob is the content of a column of bytes; nil, the driver's empty one, stays nil.
+func blob(v driver.Value) []byte { b, _ := v.([]byte); return b }

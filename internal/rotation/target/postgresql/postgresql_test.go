@@ -55,7 +55,7 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 		Modes:   []targettest.Mode{targettest.Self, targettest.Admin, targettest.Alternating},
 		Account: account,
 		Login: func(t *testing.T, user, password string) bool {
-			return tls.psql(user, password, "SELECT 1") == nil
+			return tls.RunAs(user, password, "SELECT 1") == nil
 		},
 		Users: []string{`Robert'); DROP ROLE boss; --`, `"quoted" \`, " spaces  around ", "100%41%", "Größe名", "UPPER", strings.Repeat("x", 55)},
 		Passwords: []string{`it's "so" 1 \ $1 ; --`, " 1 space at both ends ", "Größe-Ключ-鍵-1", "p@ss:w/ord?1#[%41]&sslmode=disable",
