@@ -13,6 +13,7 @@ import (
 	"rekey/internal/config"
 	"rekey/internal/core"
 	"rekey/internal/httpapi"
+	"rekey/internal/metrics"
 	"rekey/internal/rotation/engine"
 	"rekey/internal/seal"
 	"rekey/internal/server/admin"
@@ -28,6 +29,7 @@ type Backend struct {
 	hooks []webhook.Hook
 	cfg   config.Config
 	log   *slog.Logger
+	count *metrics.Metrics // nil without telemetry
 }
 
 // Open opens a data directory, and makes it if it is missing. Audit records go to
@@ -55,14 +57,18 @@ func Open(ctx context.Context, cfg config.Config, auditOut io.Writer, log *slog.
 		return nil, errors.Join(err, records.Close())
 	}
 	warnOfWriters(&cfg, log)
+	var count *metrics.Metrics
+	if cfg.Telemetry {
+		count = metrics.New()
+	}
 	useCases, err := core.Open(ctx, core.Options{
-		Store: rows, Audit: records, RootKey: root, Config: coreConfig(&cfg), Targets: rotationTargets(&cfg), Hooks: toTell(hooks),
+		Store: rows, Audit: records, RootKey: root, Config: coreConfig(&cfg), Targets: rotationTargets(&cfg), Hooks: toTell(hooks), Metrics: count,
 		Now: time.Now, Rand: rand.Reader, Log: log,
 	})
 	if err != nil {
 		return nil, errors.Join(err, rows.Close(), records.Close())
 	}
-	return &Backend{Core: useCases, store: rows, audit: records, hooks: hooks, cfg: cfg, log: log}, nil
+	return &Backend{Core: useCases, store: rows, audit: records, hooks: hooks, cfg: cfg, log: log, count: count}, nil
 }
 
 func openAudit(destination string, stdout io.Writer) (*audit.Log, error) {
@@ -92,6 +98,7 @@ func (b *Backend) Server() *Server {
 		Config: b.cfg,
 		Handler: httpapi.New(b.Core, httpapi.Options{
 			TrustedProxies: b.cfg.TrustedProxies, ListLimit: b.cfg.ListLimitMax, NoHostFactories: !b.cfg.HostFactories, Log: b.log,
+			Metrics: b.count, OverdueLimit: b.cfg.RotationOverdueLimit,
 		}),
 		Admin:  admin.Handler(b.Core),
 		Rotate: b.rotate(),
@@ -107,7 +114,9 @@ func (b *Backend) rotate() func(context.Context) {
 	if !b.cfg.Rotation {
 		return nil
 	}
-	return engine.New(b.Core, engine.Default(b.log)).Run
+	o := engine.Default(b.log)
+	o.Metrics = b.count
+	return engine.New(b.Core, o).Run
 }
 
 // Local makes a client of this backend for local commands.

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"time"
 
 	"rekey/internal/row"
 )
@@ -17,8 +18,9 @@ const maxBatch = 2048
 // Committer is the way to write to a Store: it gathers the sets that arrive while a
 // transaction is being made durable into the next one. Nobody waits for a timer.
 type Committer struct {
-	store Store
-	apply func([]*row.Set)
+	store   Store
+	apply   func([]*row.Set)
+	observe func(sets int, took time.Duration, err error)
 
 	mu     sync.Mutex
 	queue  []*Pending
@@ -48,6 +50,10 @@ func NewCommitter(s Store, apply func([]*row.Set)) *Committer {
 	go c.run()
 	return c
 }
+
+// Observe has f told of each transaction: how many sets it held, how long the store took,
+// and how it failed as a whole. It is called before the first set is submitted.
+func (c *Committer) Observe(f func(sets int, took time.Duration, err error)) { c.observe = f }
 
 // Submit returns nil when set is durable and applied. Otherwise nothing of it was
 // stored, and the error is the set's own (see Store.Commit), that of the whole
@@ -195,7 +201,11 @@ func (c *Committer) commit(batch []*Pending) {
 		sets[i] = sub.set
 	}
 	// The sets are several callers', so no context of one of them applies.
+	began := time.Now()
 	results, err := c.store.Commit(context.Background(), sets)
+	if c.observe != nil {
+		c.observe(len(sets), time.Since(began), err)
+	}
 	if err != nil {
 		results = slices.Repeat([]error{err}, len(batch))
 	}
