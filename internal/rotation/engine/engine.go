@@ -34,7 +34,7 @@ type Options struct {
 
 // Default are the usual options.
 func Default(log *slog.Logger) Options {
-	return Options{Workers: 32, PerTarget: 4, StepTime: 30 * time.Second, Rate: 100, Spread: 10 * time.Minute, Pause: 5 * time.Second, Log: log}
+	return Options{Workers: 32, PerTarget: 4, StepTime: 30 * time.Second, Rate: 200, Spread: 10 * time.Minute, Pause: 5 * time.Second, Log: log}
 }
 
 // Engine rotates what is due. Its Run does the work.
