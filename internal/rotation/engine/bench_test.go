@@ -90,7 +90,9 @@ func BenchmarkMany(b *testing.B) {
 		due, _ := w.RotationBacklog(false)
 		return due == 0 && at(rotation.Idle) == variables
 	}
-	w.eventually("all are handed over", handedOver)
+	for !handedOver() {
+		time.Sleep(50 * time.Millisecond)
+	}
 	w.close()
 	opened := time.Now()
 	w.open()
