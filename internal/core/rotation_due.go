@@ -107,7 +107,7 @@ func (c *Core) schedule(id ident.ID, now time.Time) {
 			d.Due, d.Check = check, !check.IsZero()
 		}
 		state = shownState(&w)
-		if w.Attempts > 0 && state != pausedState && state != rotation.Quarantined {
+		if w.Attempts > 0 && state != pausedState && state != rotation.Quarantined && state != rotation.Suspended {
 			failing = rotation.Wanted(&w, &settings, now)
 		}
 		d.Scheduled = (w.State == rotation.Idle || w.State == rotation.Drifted) && w.Version == version && w.RequestedAt.IsZero() && !rotation.Open(&w)

@@ -15,7 +15,7 @@ type RotationFigures struct {
 }
 
 // RotationFigures counts them. What fails is overdue since it should have been done, however
-// often it was tried; what waits for somebody, in quarantine or in a pause, is not overdue.
+// often it was tried; what waits for somebody, in quarantine, suspended or in a pause, is not.
 func (c *Core) RotationFigures() RotationFigures {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
