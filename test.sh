@@ -27,9 +27,10 @@ if ! command -v go >/dev/null; then
 fi
 need curl curl # the tests run the lines that quickstart prints
 need git git
-# The servers whose passwords the tests rotate.
+# The servers whose passwords the tests rotate, and that keep what several nodes share.
 PATH="$PATH:/usr/sbin:/sbin"
 need pg_createcluster postgresql
+need pgbouncer pgbouncer # the shared store has to work through a pooler
 need mariadbd mariadb-server
 need redis-server redis-server
 need slapd slapd

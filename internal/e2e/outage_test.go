@@ -32,6 +32,8 @@ func TestNodesWithoutTheirDatabase(t *testing.T) {
 	gone := time.Now()
 	b.must(t, 200, "GET", "/secrets/demo/variable/v", "")
 	a.must(t, 503, "GET", "/secrets/demo/variable/v", "")
+	nobody := newClient(strict.url) // such as a load balancer
+	nobody.must(t, 503, "GET", "/whoami", "")
 	t.Logf("the strict node answers 503 after %s", time.Since(gone).Round(time.Millisecond))
 	time.Sleep(time.Until(gone.Add(4500 * time.Millisecond)))
 	b.must(t, 503, "GET", "/secrets/demo/variable/v", "")
@@ -42,6 +44,7 @@ func TestNodesWithoutTheirDatabase(t *testing.T) {
 	}
 	back := time.Now()
 	a.must(t, 200, "GET", "/secrets/demo/variable/v", "")
+	nobody.must(t, 401, "GET", "/whoami", "")
 	t.Logf("and answers again after %s", time.Since(back).Round(time.Millisecond))
 	a.must(t, 201, "POST", "/secrets/demo/variable/v", "two")
 	eventually(t, 10*time.Second, func() bool {

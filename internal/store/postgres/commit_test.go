@@ -249,3 +249,32 @@ func TestAProcessThatStopsLosesItsPlaceInTheQueue(t *testing.T) {
 		t.Errorf("it took %s", took)
 	}
 }
+
+// A database that would acknowledge what is not on the disk is told to wait for that;
+// one that waits for more, or for less on purpose, is left alone.
+func TestCommitsWaitForTheDisk(t *testing.T) {
+	for configured, want := range map[string]string{"off": "on", "local": "local", "remote_apply": "remote_apply"} {
+		url := server.Database(t)
+		name := server.Name(url)
+		s := open(t, url)
+		if err := server.RunIn(name, `CREATE TABLE seen (setting text);
+			CREATE FUNCTION see() RETURNS trigger AS $$ BEGIN INSERT INTO seen VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$ LANGUAGE plpgsql;
+			CREATE TRIGGER see AFTER INSERT ON rekey.log EXECUTE FUNCTION see();
+			ALTER DATABASE `+name+` SET synchronous_commit = '`+configured+`'`); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s = open(t, url)
+		if results, err := s.Commit(ctx, []*row.Set{inserts(user("a"))}); err != nil || results[0] != nil {
+			t.Fatal(results, err)
+		}
+		if err := server.RunIn(name, `DO $$ BEGIN ASSERT (SELECT array_agg(setting) = ARRAY['`+want+`'] FROM seen); END $$`); err != nil {
+			t.Errorf("configured %s: %v", configured, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
