@@ -42,11 +42,13 @@ type Config struct {
 	EffectiveDepth       int
 	EffectiveLimit       int
 	HostFactories        bool
+	Telemetry            bool
 	Rotation             bool
 	RotationTargets      []string
 	RotationPrograms     []Program
 	Webhooks             string // path
 	WebhookTargets       []string
+	RotationOverdueLimit time.Duration
 	SecretVersions       int
 	PolicyVersions       int
 	UsersInRootOnly      bool

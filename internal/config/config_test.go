@@ -91,7 +91,9 @@ trusted_proxies:
   - "::1"
 authn_api_key_default: no
 api_resource_list_limit_max: 0
+extensions: []
 telemetry_enabled: true
+rotation_overdue_limit: 90m
 `)
 	loaded, err := config.Load(config.Sources{File: file, Environ: []string{
 		"REKEY_DATA_DIR=/srv/rekey", "CONJUR_DATA_KEY=" + key, "SECRETS_VERSION_LIMIT=3", "POLICIES_VERSION_LIMIT=4",
@@ -102,15 +104,15 @@ telemetry_enabled: true
 		t.Fatal(err)
 	}
 	got := fmt.Sprintln(loaded.TrustedProxies, loaded.APIKeyDefault, loaded.ListLimitMax, loaded.DataDir, loaded.DataKeyFile, loaded.SecretVersions,
-		loaded.PolicyVersions, loaded.UsersInRootOnly, loaded.LogLevel == slog.LevelWarn, loaded.LogFormat, loaded.Audit, loaded.Listen, loaded.Account, loaded.DataKey.Len())
-	want := "[10.0.0.0/8 ::1/128] false 0 /srv/rekey /srv/rekey/root.key 3 4 true true json file:/var/log/audit [::1]:0 demo 44\n"
+		loaded.PolicyVersions, loaded.UsersInRootOnly, loaded.LogLevel == slog.LevelWarn, loaded.LogFormat, loaded.Audit, loaded.Listen, loaded.Account, loaded.DataKey.Len(), loaded.Telemetry, loaded.RotationOverdueLimit)
+	want := "[10.0.0.0/8 ::1/128] false 0 /srv/rekey /srv/rekey/root.key 3 4 true true json file:/var/log/audit [::1]:0 demo 44 true 1h30m0s\n"
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	if password := loaded.Passwords["ALICE"]; password.RevealString() != "Hunter2" || len(loaded.Passwords) != 1 {
 		t.Errorf("passwords %v", loaded.Passwords)
 	}
-	for _, want := range []string{"line 7: telemetry_enabled", "REKEY_LISTN is not a setting", "CONJUR_AUTHENTICATORS has no effect"} {
+	for _, want := range []string{"line 7: extensions", "REKEY_LISTN is not a setting", "CONJUR_AUTHENTICATORS has no effect"} {
 		if !strings.Contains(strings.Join(loaded.Warnings, "\n"), want) {
 			t.Errorf("no warning about %s in %q", want, loaded.Warnings)
 		}

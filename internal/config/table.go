@@ -184,6 +184,22 @@ func table() []*Setting {
 			field: func(c *Config) any { return &c.WebhookTargets },
 		},
 		{
+			Key: "rotation_overdue_limit", ServerOnly: true, Env: []string{"REKEY_ROTATION_OVERDUE_LIMIT"}, Flag: "rotation-overdue-limit", Type: "seconds or duration", Default: "1h",
+			Doc:   "For how long a rotation may be overdue, failing or waiting for its turn, before `GET /health` says that the server is degraded.",
+			field: func(c *Config) any { return &c.RotationOverdueLimit },
+			check: func(c *Config) error {
+				if c.RotationOverdueLimit < time.Minute {
+					return fmt.Errorf("it is less than a minute")
+				}
+				return nil
+			},
+		},
+		{
+			Key: "telemetry_enabled", ServerOnly: true, Env: []string{"REKEY_TELEMETRY_ENABLED", "CONJUR_TELEMETRY_ENABLED"}, Flag: "telemetry-enabled", Type: "true or false", Default: "false",
+			Doc:   "Whether `GET /metrics` shows metrics in the text format of Prometheus, to whoever asks: keep it from the outside by the network. They have counts and durations, and no names.",
+			field: func(c *Config) any { return &c.Telemetry },
+		},
+		{
 			Key: "users_in_root_policy_only", Env: []string{"REKEY_USERS_IN_ROOT_POLICY_ONLY", "CONJUR_USERS_IN_ROOT_POLICY_ONLY"}, Flag: "users-in-root-policy-only", Type: "true or false", Default: "false",
 			Doc:   "Refuse policies that create users anywhere but in the root policy.",
 			field: func(c *Config) any { return &c.UsersInRootOnly },
@@ -233,6 +249,6 @@ func defaultDataDir() string {
 // foreign are settings that a Conjur configuration may have and that nothing here
 // answers to; they are warned about instead of being refused.
 var foreign = []string{
-	"authenticators", "extensions", "telemetry_enabled",
+	"authenticators", "extensions",
 	"authn_jwt_ignore_missing_issuer_claim", "dynamic_secrets_per_request_max",
 }

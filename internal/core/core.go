@@ -20,6 +20,7 @@ import (
 
 	"rekey/internal/audit"
 	"rekey/internal/fault"
+	"rekey/internal/metrics"
 	"rekey/internal/password"
 	"rekey/internal/rbac"
 	"rekey/internal/row"
@@ -69,6 +70,8 @@ type Options struct {
 	Now     func() time.Time
 	Rand    io.Reader
 	Log     *slog.Logger
+	// Metrics may be nil: then nothing is counted.
+	Metrics *metrics.Metrics
 	// Targets may be nil: then no value rotates, and annotations about it are not checked.
 	Targets *Targets
 	// Hooks are told of rotations. Their names are distinct.
@@ -101,6 +104,7 @@ type Core struct {
 	alone   bool    // no other process has the store
 	due     dueList // guarded by mu
 	changes *changes
+	metrics *metrics.Metrics
 
 	hooks  []Hook
 	hooked map[string]chan struct{} // by name: there is something new for it
@@ -133,6 +137,7 @@ func Open(ctx context.Context, o Options) (*Core, error) {
 		store: o.Store, audit: o.Audit, config: o.Config, passwords: password.Hasher{Cost: o.Config.PasswordCost}, root: o.RootKey, clock: o.Now, rand: o.Rand, log: o.Log,
 		graph:     rbac.New(),
 		targets:   o.Targets,
+		metrics:   o.Metrics,
 		due:       newDueList(),
 		changes:   newChanges(o.Now()),
 		hooks:     o.Hooks,
@@ -151,6 +156,7 @@ func Open(ctx context.Context, o Options) (*Core, error) {
 	if err := c.loadStore(ctx); err != nil {
 		return nil, fault.Wrap(err, "the store cannot be loaded")
 	}
+	c.committer.Observe(o.Metrics.Commit)
 	if c.ring, err = openRing(ctx, o); err != nil {
 		return nil, err
 	}
@@ -163,6 +169,7 @@ func Open(ctx context.Context, o Options) (*Core, error) {
 		return nil, err
 	}
 	c.RescheduleRotations()
+	o.Metrics.Observe(c.census)
 	c.background.Go(c.buildSearch)
 	c.background.Go(c.writeUses)
 	c.background.Go(c.follow)

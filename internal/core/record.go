@@ -40,7 +40,9 @@ func webservice(account string) ident.ID { return ident.New(account, "webservice
 
 // record writes audit records. A request whose records cannot be written fails.
 func (c *Core) record(records ...*audit.Record) error {
-	if err := c.audit.Write(records...); err != nil {
+	err := c.audit.Write(records...)
+	c.metrics.Audited(len(records), err)
+	if err != nil {
 		return &fault.Error{Kind: fault.Unavailable, Message: "the audit cannot be written, so the request was not answered", Log: err.Error(), Cause: err}
 	}
 	return nil

@@ -17,6 +17,7 @@ type DueRotation struct {
 	Variable  ident.ID
 	Due       time.Time
 	Scheduled bool // only because its time has come: nobody waits for it
+	Check     bool // no more than a login with the present value
 }
 
 // dueList has the rotations by the moment at which there is something to do for them. It
@@ -24,11 +25,14 @@ type DueRotation struct {
 type dueList struct {
 	scheduled, urgent *btree.BTreeG[DueRotation]
 	at                map[ident.ID]DueRotation
+	states            map[ident.ID]string    // of every variable that rotates
+	count             map[string]int         // of these, by state
+	failing           map[ident.ID]time.Time // since when they should have been done
 	wake              chan struct{}
 }
 
 func newDueList() dueList {
-	return dueList{scheduled: newDueOrder(), urgent: newDueOrder(), at: map[ident.ID]DueRotation{}, wake: make(chan struct{}, 1)}
+	return dueList{scheduled: newDueOrder(), urgent: newDueOrder(), at: map[ident.ID]DueRotation{}, states: map[ident.ID]string{}, count: map[string]int{}, failing: map[ident.ID]time.Time{}, wake: make(chan struct{}, 1)}
 }
 
 // clear forgets everything, but not who waits for a signal.
@@ -71,6 +75,24 @@ func (l *dueList) set(d DueRotation) {
 	}
 }
 
+// stands notes the state of a rotation, empty if there is none any more, and since when it
+// should have been done if it fails.
+func (l *dueList) stands(id ident.ID, state string, failing time.Time) {
+	if was := l.states[id]; was != state {
+		if was != "" {
+			l.count[was]--
+		}
+		if l.states[id] = state; state == "" {
+			delete(l.states, id)
+		} else {
+			l.count[state]++
+		}
+	}
+	if delete(l.failing, id); !failing.IsZero() {
+		l.failing[id] = failing
+	}
+}
+
 func (l *dueList) signal() {
 	select {
 	case l.wake <- struct{}{}:
@@ -81,16 +103,32 @@ func (l *dueList) signal() {
 // schedule brings the due list up to date with a variable. The caller holds the graph.
 func (c *Core) schedule(id ident.ID, now time.Time) {
 	d := DueRotation{Variable: id}
+	state, failing := "", time.Time{}
 	if x := c.graph.Resource(id); x != nil && rotates(x) {
 		w, settings := c.rotationOf(x)
 		version, expires := newest(x)
 		d.Due = rotation.Due(&w, &settings, version, expires, now)
 		if check := rotation.CheckDue(&w, &settings, version, now); d.Due.IsZero() || !check.IsZero() && check.Before(d.Due) {
-			d.Due = check
+			d.Due, d.Check = check, !check.IsZero()
+		}
+		state = shownState(&w)
+		if w.Attempts > 0 && state != pausedState && state != rotation.Quarantined && state != rotation.Suspended {
+			failing = rotation.Wanted(&w, &settings, now)
 		}
 		d.Scheduled = (w.State == rotation.Idle || w.State == rotation.Drifted) && w.Version == version && w.RequestedAt.IsZero() && !rotation.Open(&w)
 	}
+	c.due.stands(id, state, failing)
 	c.due.set(d)
+}
+
+// pausedState is shown instead of the state that a paused rotation is in.
+const pausedState = "paused"
+
+func shownState(w *row.Rotation) string {
+	if !w.PausedAt.IsZero() {
+		return pausedState
+	}
+	return w.State
 }
 
 // scheduleSet brings the due list up to date with a set that was applied.

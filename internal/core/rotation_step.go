@@ -83,6 +83,7 @@ func (r *RotationRun) audit(next rotation.Run, f rotation.Facts) error {
 	if next.Outcome == "" {
 		return nil
 	}
+	r.count(&next, f)
 	by := r.c.from(Origin{}, r.by())
 	by.Time = f.Now
 	step := audit.Step{Rotation: next.Row.ID, Event: next.Outcome, State: next.Row.State, Took: f.Now.Sub(r.started)}

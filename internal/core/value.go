@@ -71,6 +71,7 @@ func (c *Core) open(ctx context.Context, id ident.ID, key valueKey) (secret.Byte
 // would say, if it has gone meanwhile.
 func (c *Core) sealed(ctx context.Context, id ident.ID, key valueKey) ([]byte, error) {
 	sealed, ok := c.values.cache.GetIfPresent(key)
+	c.metrics.Cached(ok)
 	if !ok {
 		var err error
 		if sealed, err = c.store.Secret(ctx, id, key.version); err != nil {

@@ -66,7 +66,7 @@ func (e *exchange) start() http.Header {
 
 // send writes status and body. The length is always stated, for HEAD as for GET.
 func (e *exchange) send(status int, body []byte) error {
-	e.answered = true
+	e.status = status
 	if len(body) == 0 {
 		e.w.Header()["Content-Length"] = zeroLength
 	} else {
@@ -114,7 +114,7 @@ func (e *exchange) confide(status int, contentType []string, body []byte) error 
 func (e *exchange) empty(status int) error {
 	h := e.start()
 	if status == http.StatusNoContent {
-		e.answered = true
+		e.status = status
 		e.w.WriteHeader(status)
 		return nil
 	}

@@ -49,7 +49,7 @@ func (a *api) events(e *exchange) error {
 	h["Cache-Control"] = noStore
 	h["X-Accel-Buffering"] = unbuffered // a proxy that collects answers would hold back the news
 	e.vary(h)
-	e.answered = true
+	e.status = http.StatusOK
 	e.w.WriteHeader(http.StatusOK)
 	if e.r.Method != http.MethodHead {
 		a.stream(e, l)

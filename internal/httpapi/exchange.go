@@ -31,7 +31,7 @@ type exchange struct {
 	limit    int64 // of the body, in bytes
 	room     *semaphore.Weighted
 	reserved int64 // of room
-	answered bool
+	status   int   // of the answer; 0: there is none yet
 
 	parameters [4]parameter // room for the query, so that few requests allocate any
 }

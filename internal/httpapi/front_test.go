@@ -15,13 +15,13 @@ func TestTokenFilter(t *testing.T) {
 	s.load("- !variable x")
 
 	s.run("unknown path without a token is 401", func(s *testServer) {
-		for _, target := range []string{"/nothing", "/info", "/health", "/api/whoami", "/heartbeats", "/secrets/acme/values", "/WhoAmI"} {
+		for _, target := range []string{"/nothing", "/info", "/api/whoami", "/heartbeats", "/secrets/acme/values", "/WhoAmI"} {
 			s.call("GET", target).is(401, "Authorization missing").
 				has("Content-Type", "text/plain").has("Cache-Control", "no-cache").has("Www-Authenticate", "").has("X-Frame-Options", "")
 		}
 	})
 	s.run("unknown path with a token is 404", func(s *testServer) {
-		for _, target := range []string{"/nothing", "/info", "/health", "/api/whoami", "/secrets/acme/values", "/accounts/a/b"} {
+		for _, target := range []string{"/nothing", "/info", "/api/whoami", "/secrets/acme/values", "/accounts/a/b"} {
 			s.call("GET", target).as(s.admin).is(404, "").has("Content-Type", "text/html; charset=utf-8").has("Cache-Control", "")
 		}
 	})

@@ -8,7 +8,7 @@
 // beyond the limit of its route; and that no answer that carries a secret, an API key
 // or a token may be cached. It decides nothing about who may do what: core does.
 //
-// It imports core, the rooms below it, and the description of itself that it serves.
+// It imports core, metrics, the rooms below it, and the description of itself that it serves.
 package httpapi
 
 import (
@@ -20,12 +20,14 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"golang.org/x/sync/semaphore"
 
 	"rekey/internal/core"
 	"rekey/internal/fault"
+	"rekey/internal/metrics"
 )
 
 // Options are what an operator may set of the wire's behaviour.
@@ -38,6 +40,10 @@ type Options struct {
 	TrustedProxies []netip.Prefix
 	// ListLimit is the longest page of resources; 0 for no limit.
 	ListLimit int
+	// Metrics counts requests and is shown at /metrics; nil for neither.
+	Metrics *metrics.Metrics
+	// OverdueLimit is for how long a rotation may be overdue while the server is well.
+	OverdueLimit time.Duration
 	// NoHostFactories takes the routes of host factories away.
 	NoHostFactories bool
 }
@@ -49,6 +55,8 @@ type api struct {
 	listLimit int
 	routes    routing
 	bodies    *semaphore.Weighted // room for large ones
+	metrics   *metrics.Metrics
+	overdue   time.Duration
 }
 
 // New is the handler of the whole API. It is safe for concurrent use and follows the
@@ -58,11 +66,11 @@ func New(c *core.Core, opts Options) http.Handler {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	served := routes
-	if opts.NoHostFactories {
-		served = slices.DeleteFunc(slices.Clone(routes), func(r route) bool { return strings.HasPrefix(r.pattern, "/host_factor") })
-	}
-	return &api{core: c, log: log, proxies: opts.TrustedProxies, listLimit: opts.ListLimit, routes: newRouting(served), bodies: semaphore.NewWeighted(roomForBodies)}
+	served := slices.DeleteFunc(slices.Clone(routes), func(r route) bool {
+		return opts.NoHostFactories && strings.HasPrefix(r.pattern, "/host_factor") || opts.Metrics == nil && r.pattern == "/metrics"
+	})
+	return &api{core: c, log: log, proxies: opts.TrustedProxies, listLimit: opts.ListLimit, routes: newRouting(served), bodies: semaphore.NewWeighted(roomForBodies),
+		metrics: opts.Metrics, overdue: opts.OverdueLimit}
 }
 
 // ServeHTTP answers one request. The order of the steps is part of the protocol.
@@ -81,6 +89,9 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	e := &exchange{w: w, r: r, room: a.bodies}
 	defer e.release()
+	if a.metrics != nil {
+		defer a.measure(e, time.Now())
+	}
 	e.origin.RequestID = requestID(r.Header["X-Request-Id"])
 	e.origin.UserAgent = r.UserAgent()
 	defer a.recover(e)
@@ -163,6 +174,9 @@ func (a *api) fail(e *exchange, err error) {
 	if f.status >= 500 && !errors.Is(err, context.Canceled) {
 		level = slog.LevelError
 	}
+	if f.status >= 500 {
+		a.metrics.Exception(operation(e.r), exception(f.status))
+	}
 	a.log.Log(e.r.Context(), level, "request failed", "request_id", e.origin.RequestID, "method", e.r.Method,
 		"path", e.shownPath(), "status", f.status, "error", err)
 	e.failed(f)
@@ -177,9 +191,10 @@ func (a *api) recover(e *exchange) {
 	if p == http.ErrAbortHandler {
 		panic(p)
 	}
+	a.metrics.Exception(operation(e.r), "defect")
 	a.log.Error("defect", "request_id", e.origin.RequestID, "method", e.r.Method, "path", e.shownPath(),
 		"panic", p, "stack", string(debug.Stack()))
-	if e.answered {
+	if e.status != 0 {
 		panic(http.ErrAbortHandler) // too late for another answer: cut the connection
 	}
 	clear(e.w.Header()) // of the answer that was under way

@@ -47,6 +47,8 @@ var routes = []route{
 	{"GET", "/heartbeat", none, noBody, (*api).beat},
 	{"GET", "/css/status-page.css", none, noBody, (*api).styleSheet},
 	{"GET", "/openapi.yaml", none, noBody, (*api).description},
+	{"GET", "/metrics", none, noBody, (*api).writeMetrics},
+	{"GET", "/health", none, noBody, (*api).health},
 	{"GET", "/whoami", token, noBody, (*api).whoAmI},
 
 	{"GET", "/accounts", token, noBody, (*api).listAccounts},

@@ -17,7 +17,7 @@ func TestPathsWithoutToken(t *testing.T) {
 		}
 	}
 	want := []string{
-		"GET /", "GET /heartbeat", "GET /css/status-page.css", "GET /openapi.yaml",
+		"GET /", "GET /heartbeat", "GET /css/status-page.css", "GET /openapi.yaml", "GET /metrics", "GET /health",
 		"GET /authn/:account/login", "GET /authn/:service/:account/login",
 		"POST /authn/:account/:id/authenticate", "POST /authn/:service/:account/:id/authenticate",
 		"POST /:authenticator/:account/:id/authenticate", "POST /:authenticator/:service/:account/:id/authenticate",

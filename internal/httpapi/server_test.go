@@ -19,6 +19,7 @@ import (
 
 	"rekey/internal/audit"
 	"rekey/internal/core"
+	"rekey/internal/metrics"
 	"rekey/internal/rotation"
 	"rekey/internal/rotation/target"
 	"rekey/internal/row"
@@ -57,6 +58,7 @@ func newTestServerWith(t *testing.T, configure func(*core.Config), sets ...*row.
 	root, err := seal.ParseRoot("the test", text)
 	must(t, err)
 	log := slog.New(slog.DiscardHandler)
+	count := metrics.New()
 	config := core.Default()
 	config.PasswordCost = 4 // bcrypt's least
 	configure(&config)
@@ -64,7 +66,7 @@ func newTestServerWith(t *testing.T, configure func(*core.Config), sets ...*row.
 	open := func() *core.Core {
 		c, err := core.Open(context.Background(), core.Options{
 			Store: store, Audit: audit.To(io.Discard), RootKey: root, Config: config,
-			Now: time.Now, Rand: rand.Reader, Log: log,
+			Now: time.Now, Rand: rand.Reader, Log: log, Metrics: count,
 			Hooks:   []core.Hook{{Name: "deploy", About: []string{"acme:variable:app/*", "acme:user:watcher"}}},
 			Targets: &core.Targets{Kinds: map[string]target.Kind{kind.Name(): kind}, Node: "test", Limits: rotation.DefaultLimits()},
 		})
@@ -87,6 +89,8 @@ func newTestServerWith(t *testing.T, configure func(*core.Config), sets ...*row.
 		Log:            log,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
 		ListLimit:      1000,
+		Metrics:        count,
+		OverdueLimit:   time.Hour,
 	}))
 	server := httptest.NewServer(s.handler)
 	t.Cleanup(server.Close)

@@ -46,7 +46,7 @@ func (e *exchange) unchanged() error {
 	h := e.start()
 	h["Cache-Control"] = noStore
 	e.vary(h)
-	e.answered = true
+	e.status = http.StatusNotModified
 	e.w.WriteHeader(http.StatusNotModified)
 	return nil
 }

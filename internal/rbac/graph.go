@@ -33,6 +33,8 @@ type Graph struct {
 	texts     uint64 // counts changes to what a search finds
 	search    *index // nil until there is one
 	limits    limits
+
+	roleKinds, resourceKinds census
 }
 
 // Succeed makes an empty graph one that takes another one's place: the serials of its
@@ -154,6 +156,8 @@ func New() *Graph {
 		policies:  map[ident.ID]*declared{},
 		tokens:    map[[32]byte]*FactoryToken{},
 		limits:    usual,
+
+		roleKinds: census{}, resourceKinds: census{},
 	}
 }
 

@@ -53,6 +53,7 @@ func (g *Graph) linkRole(r *Role) {
 		r.ID = x.ID
 	}
 	g.roles[r.ID] = r
+	g.roleKinds.add(r.ID, 1)
 	if r.Policy != "" {
 		d := g.declared(r.Policy)
 		r.Policy = d.policy
@@ -62,6 +63,7 @@ func (g *Graph) linkRole(r *Role) {
 
 func (g *Graph) unlinkRole(r *Role) {
 	delete(g.roles, r.ID)
+	g.roleKinds.add(r.ID, -1)
 	if r.Policy != "" {
 		d := g.declared(r.Policy)
 		drop(&d.roles, r.policyAt, func(r *Role) *int32 { return &r.policyAt })
@@ -79,6 +81,7 @@ func (g *Graph) linkResource(x *Resource) {
 	}
 	x.Owner = x.OwnerNode.ID
 	g.resources[x.ID] = x
+	g.resourceKinds.add(x.ID, 1)
 	g.ordered.Set(x)
 	if x.Policy != "" {
 		d := g.declared(x.Policy)
@@ -95,6 +98,7 @@ func (g *Graph) linkResource(x *Resource) {
 
 func (g *Graph) unlinkResource(x *Resource) {
 	delete(g.resources, x.ID)
+	g.resourceKinds.add(x.ID, -1)
 	g.ordered.Delete(x)
 	if x.Policy != "" {
 		d := g.declared(x.Policy)

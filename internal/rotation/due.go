@@ -101,6 +101,16 @@ func finish(w *row.Rotation, now time.Time) (at time.Time) {
 	return at
 }
 
+// Wanted is since when a rotation should have been done, by request or by its time; zero:
+// it should not yet.
+func Wanted(w *row.Rotation, s *Settings, now time.Time) time.Time {
+	at := w.RequestedAt
+	if next := s.Next(w.Variable, w.LastSuccess, now); !next.IsZero() && next.Before(now) && !w.LastSuccess.IsZero() && (at.IsZero() || next.Before(at)) {
+		at = next
+	}
+	return at
+}
+
 // Next is when the value published at last is to be replaced; zero: never by itself.
 func (s *Settings) Next(variable ident.ID, last, now time.Time) time.Time {
 	if s.Manual() {

@@ -15,6 +15,7 @@ import (
 	"rekey/internal/core"
 	"rekey/internal/fault"
 	"rekey/internal/httpapi"
+	"rekey/internal/metrics"
 	"rekey/internal/rotation/engine"
 	"rekey/internal/seal"
 	"rekey/internal/server/admin"
@@ -33,6 +34,7 @@ type Backend struct {
 	hooks []webhook.Hook
 	cfg   config.Config
 	log   *slog.Logger
+	count *metrics.Metrics // nil without telemetry
 }
 
 // Open opens a data directory, which it makes if it is missing, or the database that the
@@ -61,14 +63,18 @@ func Open(ctx context.Context, cfg config.Config, auditOut io.Writer, log *slog.
 		return nil, errors.Join(err, records.Close())
 	}
 	warnOfWriters(&cfg, log)
+	var count *metrics.Metrics
+	if cfg.Telemetry {
+		count = metrics.New()
+	}
 	useCases, err := core.Open(ctx, core.Options{
-		Store: rows, Audit: records, RootKey: root, Config: coreConfig(&cfg), Targets: rotationTargets(&cfg), Hooks: toTell(hooks),
+		Store: rows, Audit: records, RootKey: root, Config: coreConfig(&cfg), Targets: rotationTargets(&cfg), Hooks: toTell(hooks), Metrics: count,
 		Now: time.Now, Rand: rand.Reader, Log: log,
 	})
 	if err != nil {
 		return nil, errors.Join(err, rows.Close(), records.Close())
 	}
-	return &Backend{Core: useCases, store: rows, audit: records, hooks: hooks, cfg: cfg, log: log}, nil
+	return &Backend{Core: useCases, store: rows, audit: records, hooks: hooks, cfg: cfg, log: log, count: count}, nil
 }
 
 func openStore(ctx context.Context, cfg *config.Config) (store.Store, error) {
@@ -111,6 +117,7 @@ func (b *Backend) Server() *Server {
 		Config: b.cfg,
 		Handler: httpapi.New(b.Core, httpapi.Options{
 			TrustedProxies: b.cfg.TrustedProxies, ListLimit: b.cfg.ListLimitMax, NoHostFactories: !b.cfg.HostFactories, Log: b.log,
+			Metrics: b.count, OverdueLimit: b.cfg.RotationOverdueLimit,
 		}),
 		Admin:  admin.Handler(b.Core),
 		Rotate: b.rotate(),
@@ -126,7 +133,9 @@ func (b *Backend) rotate() func(context.Context) {
 	if !b.cfg.Rotation {
 		return nil
 	}
-	return engine.New(b.Core, engine.Default(b.log)).Run
+	o := engine.Default(b.log)
+	o.Metrics = b.count
+	return engine.New(b.Core, o).Run
 }
 
 // Local makes a client of this backend for local commands.

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"time"
 
 	"rekey/internal/row"
 )
@@ -21,6 +22,7 @@ type Committer struct {
 	store    Store
 	apply    func([]*row.Set)
 	follower *follower // nil unless the store is shared
+	observe  func(sets int, took time.Duration, err error)
 
 	mu     sync.Mutex
 	queue  []*Pending
@@ -50,6 +52,10 @@ func NewCommitter(s Store, apply func([]*row.Set)) *Committer {
 	go c.run()
 	return c
 }
+
+// Observe has f told of each transaction: how many sets it held, how long the store took,
+// and how it failed as a whole. It is called before the first set is submitted.
+func (c *Committer) Observe(f func(sets int, took time.Duration, err error)) { c.observe = f }
 
 // Submit returns nil when set is durable and applied. Otherwise nothing of it was
 // stored, and the error is the set's own (see Store.Commit), that of the whole
@@ -199,7 +205,11 @@ func (c *Committer) commit(batch []*Pending) {
 	for i, sub := range batch {
 		sets[i] = sub.set
 	}
+	began := time.Now()
 	results, at, err := c.transact(sets)
+	if c.observe != nil {
+		c.observe(len(sets), time.Since(began), err)
+	}
 	if err != nil {
 		results = slices.Repeat([]error{err}, len(batch))
 	}

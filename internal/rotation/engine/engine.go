@@ -5,7 +5,7 @@
 // It promises: what is due is begun within a second, unless there is so much of it that
 // it is spread on purpose; it costs next to nothing while nothing is due; what it was
 // doing when it died is found again by the next engine, from the rows. It imports core,
-// target and ident.
+// target, metrics and ident.
 package engine
 
 import (
@@ -17,6 +17,7 @@ import (
 
 	"rekey/internal/core"
 	"rekey/internal/ident"
+	"rekey/internal/metrics"
 )
 
 // Options are how much an engine may do at once.
@@ -28,11 +29,12 @@ type Options struct {
 	Spread    time.Duration // over which those are spread that are overdue after a standstill, or over as long as it lasted
 	Pause     time.Duration // of a rotation that could not be worked on for reasons of our own
 	Log       *slog.Logger
+	Metrics   *metrics.Metrics // may be nil
 }
 
 // Default are the usual options.
 func Default(log *slog.Logger) Options {
-	return Options{Workers: 32, PerTarget: 4, StepTime: 30 * time.Second, Rate: 100, Spread: 10 * time.Minute, Pause: 5 * time.Second, Log: log}
+	return Options{Workers: 32, PerTarget: 4, StepTime: 30 * time.Second, Rate: 200, Spread: 10 * time.Minute, Pause: 5 * time.Second, Log: log}
 }
 
 // Engine rotates what is due. Its Run does the work.
@@ -141,6 +143,7 @@ const taken = 50 * time.Millisecond
 
 // work takes one rotation as far as it goes now.
 func (e *Engine) work(ctx context.Context, id ident.ID) {
+	defer e.o.Metrics.RotationBegins()()
 	err := e.advance(ctx, id)
 	e.mu.Lock()
 	e.running--

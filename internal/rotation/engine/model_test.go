@@ -115,18 +115,17 @@ func (t surveyed) Survey(ctx context.Context, current target.Credential) (intent
 }
 
 func (t surveyed) Apply(ctx context.Context, current, intent target.Credential) (made target.Credential, err error) {
+	before := strings.Fields(intent["before"].RevealString())
+	if len(before) == 0 {
+		return nil, target.Errorf(target.Refused, nil, "applied without an intent")
+	}
+	lost := t.keys(func(key string) bool { return !slices.Contains(before, key) })
 	err = t.call(ctx, "apply", func(a *account) error {
 		if err := a.login(current); err != nil {
 			return err
 		}
-		before := strings.Fields(intent["before"].RevealString())
-		if len(before) == 0 {
-			return target.Errorf(target.Refused, nil, "applied without an intent")
-		}
-		for key := range a.keys {
-			if !slices.Contains(before, key) {
-				delete(a.keys, key)
-			}
+		for _, key := range lost {
+			delete(a.keys, key)
 		}
 		value, err := t.draw()
 		a.keys[value] = true
@@ -134,6 +133,15 @@ func (t surveyed) Apply(ctx context.Context, current, intent target.Credential) 
 		return err
 	})
 	return made, err
+}
+
+// keys lists some of the account's keys. A target lists them in a request of its own, and
+// deletes them by name: what it does late harms no key that was made meanwhile.
+func (t *modelTarget) keys(which func(key string) bool) []string {
+	t.m.mu.Lock()
+	defer t.m.mu.Unlock()
+	listed := slices.Sorted(maps.Keys(t.m.account(t.name).keys))
+	return slices.DeleteFunc(listed, func(key string) bool { return !which(key) })
 }
 
 // marked issues keys that begin with the mark of an intent.
@@ -145,15 +153,18 @@ func (t marked) Candidate(target.Credential) (target.Credential, error) {
 }
 
 func (t marked) Apply(ctx context.Context, current, intent target.Credential) (made target.Credential, err error) {
+	mark := intent["mark"].RevealString()
+	if mark == "" {
+		return nil, target.Errorf(target.Refused, nil, "applied without an intent")
+	}
+	lost := t.keys(func(key string) bool { return strings.HasPrefix(key, mark) })
 	err = t.call(ctx, "apply", func(a *account) error {
 		if err := a.login(current); err != nil {
 			return err
 		}
-		mark := intent["mark"].RevealString()
-		if mark == "" {
-			return target.Errorf(target.Refused, nil, "applied without an intent")
+		for _, key := range lost {
+			delete(a.keys, key)
 		}
-		maps.DeleteFunc(a.keys, func(key string, _ bool) bool { return strings.HasPrefix(key, mark) })
 		value, err := t.draw()
 		a.keys[mark+value] = true
 		made = target.Credential{target.Main: secret.FromString(mark + value)}

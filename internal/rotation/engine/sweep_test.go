@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"rekey/internal/core"
 	"rekey/internal/rotation"
 	"rekey/internal/row"
 	"rekey/internal/store"
@@ -201,7 +202,8 @@ func sweepOne(t *testing.T, mode string, at int, how string) (int, []string) {
 	}
 	w.model.mu.Unlock()
 	if !w.model.works("password", published) || !proved {
-		t.Errorf("the published value works: %v, had worked: %v; %+v", w.model.works("password", published), proved, w.status("password"))
+		events, err := w.RotationHistory(ctx, core.Operator(), variable("password"))
+		t.Errorf("%s, %s at %d: the published value works: %v, had worked: %v; %+v\n%+v %v\n%v", mode, how, at, w.model.works("password", published), proved, w.status("password"), events, err, names)
 	}
 	return count, names
 }

@@ -1,0 +1,25 @@
+package httpapi
+
+import (
+	"strconv"
+
+	"rekey/internal/rotation"
+)
+
+// health tells whether people should look after the server. It answers 200 as long as it
+// answers: what waits for people is no reason to send requests elsewhere.
+func (a *api) health(e *exchange) error {
+	f := a.core.RotationFigures()
+	overdue, quarantined := f.Oldest > a.overdue, f.States[rotation.Quarantined] > 0
+	status := "ok"
+	if overdue || quarantined {
+		status = "degraded"
+	}
+	return e.answerJSON(func(to []byte) []byte {
+		to = append(to, `{"ok":true,"status":"`+status+`","rotation":{"overdue":`...)
+		to = strconv.AppendBool(to, overdue)
+		to = append(to, `,"quarantined":`...)
+		to = strconv.AppendBool(to, quarantined)
+		return append(to, "}}"...)
+	})
+}
