@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"math/rand/v2"
 	"net/netip"
 	"strings"
 	"time"
@@ -202,11 +203,19 @@ func (c *Core) commit(ctx context.Context, set *row.Set) error {
 // attempts is how often a use case looks again when rows change under it.
 const attempts = 8
 
+// retryPatience is for how long it does where other nodes write the same rows, which it
+// cannot lock.
+const retryPatience = 5 * time.Second
+
 // retry repeats a use case whose rows have changed since it read them.
-func retry(once func() error) error {
-	for range attempts {
+func (c *Core) retry(once func() error) error {
+	begun := time.Now()
+	for n := 0; n < attempts || !c.alone && time.Since(begun) < retryPatience; n++ {
 		if err := once(); !errors.Is(err, store.ErrChanged) {
 			return err
+		}
+		if !c.alone && n > 1 { // so that not all nodes try again at the same moment
+			time.Sleep(time.Duration(rand.IntN(min(n, 20))) * time.Millisecond)
 		}
 	}
 	return errTooFast()

@@ -72,7 +72,7 @@ func (c *Core) EnrolHost(ctx context.Context, caller Caller, identifier string, 
 		}
 	}
 	if err == nil {
-		err = retry(func() (once error) {
+		err = c.retry(func() (once error) {
 			if c.exists(host) {
 				enrolled, once = c.reenrol(ctx, caller, host)
 				return once

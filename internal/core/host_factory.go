@@ -87,7 +87,7 @@ func (c *Core) createFactoryTokens(ctx context.Context, caller Caller, asked Fac
 		}
 		tokens[i], made[i] = t, r
 	}
-	return tokens, retry(func() error {
+	return tokens, c.retry(func() error {
 		defer c.rows.lock(asked.Factory)()
 		set := &row.Set{Require: []row.Condition{row.ResourceExists{Resource: asked.Factory}}}
 		if err := c.pruneTokens(set, asked.Factory); err != nil {
@@ -150,7 +150,7 @@ func parseCount(text *string) (int, error) {
 // factory.
 func (c *Core) RevokeFactoryToken(ctx context.Context, caller Caller, token secret.Bytes) error {
 	var factory ident.ID
-	err := retry(func() (err error) {
+	err := c.retry(func() (err error) {
 		var set *row.Set
 		if factory, set, err = c.planRevoke(caller, token); err != nil {
 			return err

@@ -55,7 +55,7 @@ func (c *Core) setPassword(ctx context.Context, id ident.ID, fresh secret.Bytes,
 	if err := password.Check(fresh); err != nil {
 		return err
 	}
-	return retry(func() error {
+	return c.retry(func() error {
 		defer c.rows.lock(id)()
 		c.mu.RLock()
 		r := c.graph.Role(id)

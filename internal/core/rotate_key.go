@@ -83,7 +83,7 @@ func (c *Core) Rotate(ctx context.Context, caller Caller, account, role string, 
 	}
 	var done rotated
 	if err == nil {
-		err = retry(func() (once error) {
+		err = c.retry(func() (once error) {
 			if plan.form == row.KeyStaged {
 				done, once = c.stageOnce(ctx, caller, target, plan)
 			} else {

@@ -60,7 +60,7 @@ type steering struct {
 
 func (c *Core) steer(ctx context.Context, caller Caller, id ident.ID, event, reason string, change func(*row.Rotation, steering) error) error {
 	var w row.Rotation
-	err := retry(func() error {
+	err := c.retry(func() error {
 		var once error
 		w, once = c.steerOnce(ctx, caller, id, event, reason, change)
 		return once

@@ -213,7 +213,7 @@ func (c *Core) setSecret(ctx context.Context, caller Caller, id ident.ID, value 
 	case value.Len() > LongestValue:
 		return fault.New(fault.TooLarge, "the value has %d bytes, at most %d are stored", value.Len(), LongestValue)
 	}
-	return retry(func() error {
+	return c.retry(func() error {
 		defer c.rows.lock(id)()
 		now, err := c.latest(caller, id)
 		if err != nil {
@@ -292,7 +292,7 @@ func (c *Core) ExpireSecret(ctx context.Context, caller Caller, id ident.ID) err
 }
 
 func (c *Core) expireSecret(ctx context.Context, caller Caller, id ident.ID) error {
-	return retry(func() error {
+	return c.retry(func() error {
 		defer c.rows.lock(id)()
 		c.mu.RLock()
 		x, err := c.permitted(caller, "update", id)

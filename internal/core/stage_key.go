@@ -54,7 +54,7 @@ func (c *Core) stageOnce(ctx context.Context, caller Caller, target ident.ID, pl
 // else may have done so just before.
 func (c *Core) promote(ctx context.Context, o Origin, id ident.ID, key secret.Bytes) error {
 	promoted := false
-	err := retry(func() (once error) {
+	err := c.retry(func() (once error) {
 		promoted, once = c.promoteOnce(ctx, id, key)
 		return once
 	})

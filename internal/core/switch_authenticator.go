@@ -82,7 +82,7 @@ func isAuthenticator(identifier string) bool {
 
 // setSwitch enables or disables a webservice, which may be missing, if decide lets it.
 func (c *Core) setSwitch(ctx context.Context, id ident.ID, enabled bool, decide func(*rbac.Resource) error) error {
-	return retry(func() error {
+	return c.retry(func() error {
 		defer c.rows.lock(id)()
 		c.mu.RLock()
 		x := c.graph.Resource(id)
