@@ -165,6 +165,9 @@ func Open(ctx context.Context, o Options) (*Core, error) {
 	if err := c.refreshSigners(); err != nil {
 		return nil, err
 	}
+	if err := c.committer.CatchUp(ctx); err != nil { // loading takes its time
+		return nil, err
+	}
 	c.RescheduleRotations()
 	o.Metrics.Observe(c.census)
 	c.background.Go(c.buildSearch)

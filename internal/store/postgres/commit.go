@@ -44,9 +44,9 @@ func (s *Store) CommitAt(ctx context.Context, mark [16]byte, sets []*row.Set) (r
 		changes += len(set.Changes)
 	}
 	err = s.persist(context.Background(), writePatience, func(ctx context.Context) (once error) {
-		ctx, cancel := context.WithTimeout(ctx, writeTime+time.Duration(changes)*time.Second/changesPerSecond)
+		ctx, cancel := context.WithTimeout(ctx, writeTime+allowance(changes))
 		defer cancel()
-		results, at, once = s.transact(ctx, mark, sets)
+		results, at, once = s.transact(ctx, mark, sets, changes)
 		return once
 	})
 	if err != nil {
@@ -58,30 +58,33 @@ func (s *Store) CommitAt(ctx context.Context, mark [16]byte, sets []*row.Set) (r
 	return results, at, nil
 }
 
-// begin opens a transaction whose statements each see what is committed when they
-// begin, and takes its place in the queue of all processes. A process that stops within
-// it must not hold up the others for long, and an answer to COMMIT must mean that it is
-// on the disk.
-const begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
-
+// A transaction has statements that each see what is committed when they begin, and
+// takes its place in the queue of all processes.
 const (
-	settings = `SELECT set_config('idle_in_transaction_session_timeout', '5000', true),
-		set_config('lock_timeout', '20000', true),
-		CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', true) END`
+	begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 	queue = "SELECT number, chained FROM rekey.log_head WHERE id = 1 FOR UPDATE"
 )
+
+// settings are for a transaction of so many changes. A process that stops within it must
+// not hold up the others for long, and an answer to COMMIT must mean that it is on the
+// disk.
+func settings(changes int) string {
+	return fmt.Sprintf(`SELECT set_config('idle_in_transaction_session_timeout', '%d', true), set_config('lock_timeout', '%d', true),
+		CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', true) END`,
+		(thinkingTime + allowance(changes)).Milliseconds(), queueTime.Milliseconds())
+}
 
 var headColumns = []schema.Column{{Name: "number", Kind: schema.Int}, {Name: "chained", Kind: schema.Int}}
 
 // transact is one attempt at a transaction: a round trip that takes the place in the
 // queue and reads what matters, and one that writes.
-func (s *Store) transact(ctx context.Context, mark [16]byte, sets []*row.Set) ([]error, store.Position, error) {
+func (s *Store) transact(ctx context.Context, mark [16]byte, sets []*row.Set, changes int) ([]error, store.Position, error) {
 	all, needed := prepare(sets)
 	l := newLedger()
 	var number, chained int64
 	p := &pipeline{}
 	p.add(nil, begin)
-	p.add(nil, settings)
+	p.add(nil, settings(changes))
 	p.add(func(raw [][]byte) error {
 		values, err := scan(headColumns, raw)
 		if err == nil {
@@ -106,7 +109,7 @@ func (s *Store) transact(ctx context.Context, mark [16]byte, sets []*row.Set) ([
 	results := make([]error, len(all))
 	var accepted []*row.Set
 	for i := range all {
-		if results[i] = l.decide(&all[i], s.foreign); results[i] == nil && len(sets[i].Changes) > 0 {
+		if results[i] = l.decide(&all[i], s.foreign, number); results[i] == nil && len(sets[i].Changes) > 0 {
 			accepted = append(accepted, sets[i])
 		}
 	}
@@ -164,7 +167,7 @@ func (s *Store) resolve(ctx context.Context, at store.Position, lost error) erro
 		stored, passed = false, false
 		p := &pipeline{}
 		p.add(nil, begin)
-		p.add(nil, settings)
+		p.add(nil, settings(0))
 		p.add(func(raw [][]byte) error {
 			values, err := scan(headColumns, raw)
 			passed = err == nil && values[0].(int64) >= at.Number

@@ -278,3 +278,36 @@ func TestCommitsWaitForTheDisk(t *testing.T) {
 		}
 	}
 }
+
+// Given a network that swallows everything without a word: reads end in time, and a change
+// is stored once when it is there again.
+func TestASilentNetwork(t *testing.T) {
+	proxy := postgrestest.NewProxy(t, server.Port)
+	s := open(t, postgrestest.URL(proxy.Port, server.Name(server.Database(t))))
+	defer s.Close()
+	if results, err := s.Commit(ctx, []*row.Set{inserts(user("a"))}); err != nil || results[0] != nil {
+		t.Fatal(results, err)
+	}
+	thaw := proxy.Freeze()
+	defer thaw()
+	stored := make(chan error, 1)
+	go func() {
+		results, err := s.Commit(ctx, []*row.Set{inserts(user("b"))})
+		if err == nil {
+			err = results[0]
+		}
+		stored <- err
+	}()
+	begun := time.Now()
+	_, _, err := s.Follow(ctx, store.Position{})
+	if took := time.Since(begun); !fault.Is(err, fault.Unavailable) || took > 20*time.Second {
+		t.Errorf("after %s: %v", took, err)
+	}
+	thaw()
+	if err := <-stored; err != nil {
+		t.Error(err)
+	}
+	if got := roles(t, s); len(got) != 2 {
+		t.Errorf("stored %v", got)
+	}
+}

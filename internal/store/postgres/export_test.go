@@ -10,7 +10,7 @@ import (
 )
 
 // Queue are the statements by which a transaction begins.
-var Queue = []string{begin, settings, queue}
+var Queue = []string{begin, settings(0), queue}
 
 // NewMark is one that no other transaction has.
 func NewMark() (mark [16]byte) {

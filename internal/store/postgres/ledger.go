@@ -75,10 +75,11 @@ func changed(format string, args ...any) error {
 }
 
 // decide takes a set in, or leaves everything as it was and says why. foreign is the
-// newest change by which another process has stored a chained set.
-func (l *ledger) decide(p *prepared, foreign int64) (err error) {
+// newest change by which another process has stored a chained set, and head the newest of
+// all: who has seen more has seen what a failover has lost.
+func (l *ledger) decide(p *prepared, foreign, head int64) (err error) {
 	defer func() { l.broken = l.broken || p.Chained && err != nil }()
-	if p.Chained && (l.broken || p.Base < foreign) {
+	if p.Chained && (l.broken || p.Base < foreign || p.Base > head) {
 		return changed("what it was computed on has changed since change %d", p.Base)
 	}
 	if p.refused != nil {

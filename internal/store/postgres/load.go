@@ -54,12 +54,12 @@ func (s *Store) LoadAt(ctx context.Context, visit func(row.Row) error) (at store
 // snapshot reads everything in one transaction. The connection is left in it if it
 // fails, and then the pool closes it.
 func snapshot(ctx context.Context, c *pgconn.PgConn, visit func(row.Row) error) (at store.Position, err error) {
-	long := map[string]string{}
+	long, found := map[string]string{}, false
 	p := &pipeline{}
 	p.add(nil, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 	p.add(func(raw [][]byte) error {
 		values, err := scan([]schema.Column{{Name: "number", Kind: schema.Int}, {Name: "mark", Kind: schema.Bytes}}, raw)
-		if err == nil {
+		if found = err == nil; found {
 			at = position(values[0].(int64), values[1].([]byte))
 		}
 		return err
@@ -70,6 +70,9 @@ func snapshot(ctx context.Context, c *pgconn.PgConn, visit func(row.Row) error) 
 	}, "SELECT short, name FROM rekey.names")
 	if _, err := p.run(ctx, c); err != nil {
 		return at, err
+	}
+	if !found {
+		return at, fmt.Errorf("%w: the log is empty", schema.ErrDamaged)
 	}
 	for _, t := range schema.Tables() {
 		if t.Unloaded() {

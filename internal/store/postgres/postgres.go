@@ -52,13 +52,17 @@ const (
 	readPatience  = 5 * time.Second
 )
 
-// How long one attempt takes at most, if the network swallows everything: a transaction,
-// with its wait in the queue and a second for each so many changes, and a read.
+// How long one attempt takes at most, if a process stops or the network swallows
+// everything: the wait in the queue, what a process does between its two round trips, the
+// whole transaction, and a read. Large transactions are allowed more.
 const (
-	writeTime        = 30 * time.Second
-	changesPerSecond = 1000
-	readTime         = 3 * time.Second
+	queueTime    = 60 * time.Second
+	thinkingTime = 5 * time.Second
+	writeTime    = 75 * time.Second
+	readTime     = 3 * time.Second
 )
+
+func allowance(changes int) time.Duration { return time.Duration(changes) * time.Millisecond / 5 }
 
 // Open connects to the database that a URL or a list of key=value pairs names, as libpq
 // knows them, and brings its schema up to date. Errors are faults that say what to do:

@@ -18,6 +18,7 @@ type Proxy struct {
 	next  Cut
 	Cuts  int // that have happened; guarded by mu
 	conns map[net.Conn]bool
+	ice   chan struct{} // open while nothing moves; nil otherwise
 }
 
 // Cut is what happens to the next COMMIT.
@@ -65,6 +66,29 @@ func (p *Proxy) CutNext(c Cut) {
 	p.next = c
 }
 
+// Freeze makes the network swallow everything, without cutting a connection, until thaw.
+func (p *Proxy) Freeze() (thaw func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ice = make(chan struct{})
+	return sync.OnceFunc(func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		close(p.ice)
+		p.ice = nil
+	})
+}
+
+// pass waits while nothing moves.
+func (p *Proxy) pass() {
+	p.mu.Lock()
+	ice := p.ice
+	p.mu.Unlock()
+	if ice != nil {
+		<-ice
+	}
+}
+
 // CutAll cuts all connections.
 func (p *Proxy) CutAll() {
 	p.mu.Lock()
@@ -92,6 +116,7 @@ func (p *Proxy) serve(client net.Conn, address string) {
 		buffer := make([]byte, 1<<16)
 		for {
 			n, err := server.Read(buffer)
+			p.pass()
 			select {
 			case <-mute:
 				select {
@@ -109,6 +134,7 @@ func (p *Proxy) serve(client net.Conn, address string) {
 	buffer := make([]byte, 1<<20)
 	for {
 		n, err := client.Read(buffer)
+		p.pass()
 		if err != nil {
 			return
 		}
