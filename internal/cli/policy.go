@@ -15,7 +15,7 @@ import (
 
 func policyCommand() *cobra.Command {
 	policy := &cobra.Command{Use: "policy", Short: "Load, fetch and compare policies"}
-	policy.AddCommand(policyLoadCommand(), policyChangeCommand("update"), policyChangeCommand("replace"), policyDiffCommand(), policyValidateCommand(), policyFetchCommand())
+	policy.AddCommand(policyLoadCommand(), policyChangeCommand("update"), policyChangeCommand("replace"), policyDiffCommand(), policyValidateCommand(), policyFetchCommand(), policyVersionsCommand())
 	return policy
 }
 
