@@ -18,6 +18,7 @@ import (
 	"rekey/internal/rotation/target"
 	"rekey/internal/rotation/target/aws"
 	"rekey/internal/rotation/target/azure"
+	"rekey/internal/rotation/target/conjur"
 	"rekey/internal/rotation/target/exec"
 	"rekey/internal/rotation/target/gcp"
 	"rekey/internal/rotation/target/ldap"
@@ -38,7 +39,7 @@ func targets() *core.Targets {
 	kinds := map[string]target.Kind{}
 	for _, kind := range []target.Kind{
 		postgresql.Kind(), mysql.Kind(), redis.Kind(), ldap.Kind(), ssh.Password(), ssh.Key(), aws.Kind(), azure.Kind(), gcp.Kind(),
-		exec.Kind(programs), targethook.Kind(time.Now),
+		conjur.Kind(), exec.Kind(programs), targethook.Kind(time.Now),
 	} {
 		kinds[kind.Name()] = kind
 	}

@@ -13,6 +13,7 @@ import (
 	"rekey/internal/rotation/target"
 	"rekey/internal/rotation/target/aws"
 	"rekey/internal/rotation/target/azure"
+	"rekey/internal/rotation/target/conjur"
 	"rekey/internal/rotation/target/exec"
 	"rekey/internal/rotation/target/gcp"
 	"rekey/internal/rotation/target/ldap"
@@ -32,7 +33,7 @@ func rotationTargets(cfg *config.Config) *core.Targets {
 	kinds := map[string]target.Kind{}
 	for _, kind := range []target.Kind{
 		postgresql.Kind(), mysql.Kind(), redis.Kind(), ldap.Kind(), ssh.Password(), ssh.Key(), aws.Kind(), azure.Kind(), gcp.Kind(),
-		exec.Kind(programs), webhook.Kind(time.Now),
+		conjur.Kind(), exec.Kind(programs), webhook.Kind(time.Now),
 	} {
 		kinds[kind.Name()] = kind
 	}
