@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -62,7 +63,7 @@ type child struct {
 	command *Command
 	process *process // nil while there is none
 	given   []string // the environment that it has got
-	folder  string   // has the files of the environment; "" if there are none
+	folder  *folder  // has the files of the environment; nil if there are none
 }
 
 // process is one run of the command.
@@ -140,7 +141,8 @@ func (c *child) start(environment []string) {
 	cmd.Env = append(cmd.Env, environment...)
 	c.given = environment
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	if err := cmd.Start(); err != nil {
+	p := &process{cmd: cmd, done: make(chan struct{})}
+	if err := p.begin(); err != nil {
 		c.log.Error("the command cannot be started", "error", err)
 		c.process = nil
 		if errors.Is(err, exec.ErrNotFound) || errors.Is(err, os.ErrNotExist) {
@@ -151,17 +153,34 @@ func (c *child) start(environment []string) {
 		return
 	}
 	c.counts.starts.Add(1)
-	p := &process{cmd: cmd, done: make(chan struct{})}
 	c.process = p
 	go func() {
-		p.exit = statusOf(cmd.Wait())
-		close(p.done)
+		<-p.done
 		c.mutex.Lock()
 		defer c.mutex.Unlock()
 		if !p.wanted {
 			c.ended(p.exit)
 		}
 	}()
+}
+
+// begin starts the process. Where the system can, it stops the process as soon as the
+// agent is killed, so that the next agent does not start a second one beside it. That is
+// tied to the thread which starts the process, so this one does nothing else.
+func (p *process) begin() error {
+	started := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		p.cmd.SysProcAttr = withAgent()
+		err := p.cmd.Start()
+		started <- err
+		if err == nil {
+			p.exit = statusOf(p.cmd.Wait())
+			close(p.done)
+		}
+	}()
+	return <-started
 }
 
 // statusOf is how a process has ended, in the form of a shell.
@@ -214,20 +233,15 @@ func (c *child) end(cause error) error {
 		exit = c.stop()
 	}
 	var err error
-	if c.folder != "" {
-		err = os.RemoveAll(c.folder)
+	if c.folder != nil {
+		err = c.folder.remove()
 	}
 	switch {
 	case exit != 0:
 		return exit
-	case err != nil:
-		return fault.Wrap(err, "removing the files with secrets")
 	}
-	return nil
+	return err
 }
-
-// memory is where files do not touch a disk.
-const memory = "/dev/shm"
 
 // environment is what the command gets, as NAME=value. Files are replaced whole, if
 // they change; their paths stay the same.
@@ -257,16 +271,12 @@ func (c *child) environment(now values) (all []string, rewritten bool, err error
 }
 
 func (c *child) write(name string, content []byte) (path string, wrote bool, err error) {
-	if c.folder == "" {
-		parent := ""
-		if info, err := os.Stat(memory); err == nil && info.IsDir() {
-			parent = memory
-		}
-		if c.folder, err = os.MkdirTemp(parent, "rekey-agent-"); err != nil {
-			return "", false, fault.Wrap(err, "making a folder for secrets")
+	if c.folder == nil {
+		if c.folder, err = openFolder(); err != nil {
+			return "", false, err
 		}
 	}
-	path = filepath.Join(c.folder, strings.ReplaceAll(name, string(filepath.Separator), "_"))
+	path = filepath.Join(c.folder.path, strings.ReplaceAll(name, string(filepath.Separator), "_"))
 	if has, err := os.ReadFile(path); err == nil && bytes.Equal(has, content) {
 		return path, false, nil
 	}

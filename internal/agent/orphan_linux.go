@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,6 +18,9 @@ func adoptOrphans(log *slog.Logger) {
 		log.Warn("processes that the command leaves behind are left alone", "error", err)
 	}
 }
+
+// withAgent has a process stopped in peace when the agent dies without doing that itself.
+func withAgent() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} }
 
 // reap takes note of the end of orphans, so that they do not stay as zombies. The
 // command itself is waited for elsewhere; the caller holds the mutex, so that no

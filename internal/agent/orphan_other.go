@@ -2,9 +2,15 @@
 
 package agent
 
-import "log/slog"
+import (
+	"log/slog"
+	"syscall"
+)
 
 // Elsewhere the system takes care of orphans.
 func adoptOrphans(*slog.Logger) {}
 
 func (c *child) reap() {}
+
+// withAgent: elsewhere a command outlives an agent that is killed.
+func withAgent() *syscall.SysProcAttr { return nil }

@@ -10,6 +10,7 @@ import (
 	"github.com/cyberark/conjur-api-go/conjurapi/response"
 	"github.com/spf13/cobra"
 
+	"rekey/internal/cli/client"
 	"rekey/internal/fault"
 )
 
@@ -70,7 +71,7 @@ func endAsConjur(cmd *cobra.Command, err error) int {
 		printFailure(os.Stderr, err, false) // what else there is
 		return exitStatus(err)
 	case !errors.As(err, new(answeredNo)):
-		fmt.Fprintln(os.Stderr, "Error: "+conjurWords(cmd, err))
+		fmt.Fprintln(os.Stderr, "Error: "+client.VisibleLines(conjurWords(cmd, err)))
 	}
 	return exitFailed
 }

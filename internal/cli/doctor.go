@@ -50,9 +50,9 @@ func printFindings(cmd *cobra.Command, found []client.Finding) error {
 	colours := map[client.State]color.Attribute{client.Good: color.FgGreen, client.Warning: color.FgYellow, client.Bad: color.FgRed}
 	var text strings.Builder
 	for _, f := range found {
-		fmt.Fprintf(&text, "%s %s: %s\n", paint(colours[f.State], fmt.Sprintf("%-7s", f.State)), f.Check, f.Detail)
+		fmt.Fprintf(&text, "%s %s: %s\n", paint(colours[f.State], fmt.Sprintf("%-7s", f.State)), f.Check, client.Visible(f.Detail))
 		if f.Advice != "" {
-			fmt.Fprintf(&text, "        %s\n", f.Advice)
+			fmt.Fprintf(&text, "        %s\n", client.Visible(f.Advice))
 		}
 	}
 	_, err := fmt.Fprint(out, text.String())

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"rekey/internal/cli/client"
 	"rekey/internal/fault"
 )
 
@@ -98,7 +99,7 @@ func printFailure(w io.Writer, err error, asJSON bool) {
 		return
 	}
 	if !asJSON {
-		fmt.Fprintln(w, "error: "+inWords(err))
+		fmt.Fprintln(w, "error: "+client.VisibleLines(inWords(err)))
 		return
 	}
 	f := failure{Code: "failed", Message: err.Error(), Status: exitStatus(err)}

@@ -9,13 +9,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"rekey/internal/cli/client"
 	"rekey/internal/fault"
 	"rekey/internal/server/admin"
 )
 
 func policyCommand() *cobra.Command {
 	policy := &cobra.Command{Use: "policy", Short: "Load, fetch and compare policies"}
-	policy.AddCommand(policyLoadCommand(), policyChangeCommand("update"), policyChangeCommand("replace"), policyDiffCommand(), policyValidateCommand(), policyFetchCommand())
+	policy.AddCommand(policyLoadCommand(), policyChangeCommand("update"), policyChangeCommand("replace"), policyDiffCommand(), policyValidateCommand(), policyFetchCommand(), policyVersionsCommand())
 	return policy
 }
 
@@ -103,7 +104,7 @@ func loadPolicy(cmd *cobra.Command, local *admin.Client, account, file string, y
 		return fault.Wrap(err, "%s was not loaded", file)
 	}
 	for _, warning := range loaded.Warnings {
-		fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s: %s\n", file, warning)
+		fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s: %s\n", file, client.VisibleLines(warning))
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "Loaded policy in %d ms\n", time.Since(began).Milliseconds())
 	keys := map[string]string{}
@@ -124,7 +125,7 @@ func agreeToLose(cmd *cobra.Command, yes bool, count int, variables []string) er
 	w := cmd.ErrOrStderr()
 	fmt.Fprintf(w, "warning: this destroys the values of %s, for good:\n", plural(count, "variable"))
 	for _, variable := range variables {
-		fmt.Fprintln(w, "  "+variable)
+		fmt.Fprintln(w, "  "+client.Visible(variable))
 	}
 	if more := count - len(variables); more > 0 {
 		fmt.Fprintf(w, "  and %d more\n", more)

@@ -160,7 +160,7 @@ func (f *changeFlags) load(cmd *cobra.Command, s *client.Session, mode string, b
 		return err
 	}
 	for _, warning := range loaded.Warnings {
-		fmt.Fprintln(cmd.ErrOrStderr(), "warning: "+warning)
+		fmt.Fprintln(cmd.ErrOrStderr(), "warning: "+client.VisibleLines(warning))
 	}
 	if keys != nil {
 		err := printJSON(keys, loaded.CreatedRoles)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"rekey/internal/cli/client"
 	"rekey/internal/fault"
 	"rekey/internal/ident"
 	"rekey/internal/policy"
@@ -59,7 +60,7 @@ func policyValidateCommand() *cobra.Command {
 				}
 				all, rows = append(all, v), append(rows, []string{file, fmt.Sprint(v.Valid), place, v.Message})
 				for _, warning := range v.Warnings {
-					fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s: %s\n", file, warning)
+					fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s: %s\n", file, client.VisibleLines(warning))
 				}
 				if v.Valid && formOf(cmd) == formatText {
 					fmt.Fprintln(cmd.OutOrStdout(), file+" is valid")

@@ -7,13 +7,13 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v4"
 
+	"rekey/internal/cli/client"
 	"rekey/internal/fault"
 )
 
@@ -82,8 +82,12 @@ func (f format) say(cmd *cobra.Command, text string, fields map[string]any) erro
 // lines prints a list, as text one element a line.
 func (f format) lines(cmd *cobra.Command, title string, list []string) error {
 	if f == formatText {
+		out := cmd.OutOrStdout()
 		for _, line := range list {
-			fmt.Fprintln(cmd.OutOrStdout(), line)
+			if isTerminal(out) { // a program gets it as it is
+				line = client.Visible(line)
+			}
+			fmt.Fprintln(out, line)
 		}
 		return nil
 	}
@@ -136,7 +140,13 @@ func (f format) print(cmd *cobra.Command, value any, header []string, rows [][]s
 	case formatTable:
 		table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 		for _, row := range append([][]string{header}, rows...) {
-			fmt.Fprintln(table, strings.Join(row, "\t"))
+			for i, cell := range row {
+				if i > 0 {
+					fmt.Fprint(table, "\t")
+				}
+				fmt.Fprint(table, client.Visible(cell))
+			}
+			fmt.Fprintln(table)
 		}
 		return fault.Wrap(table.Flush(), "writing the table")
 	}

@@ -16,7 +16,7 @@ import (
 // - what goes.
 func printReport(w io.Writer, r *client.Report) {
 	paint := painter(w)
-	line := func(c color.Attribute, sign, text string) { fmt.Fprintln(w, paint(c, sign+" "+text)) }
+	line := func(c color.Attribute, sign, text string) { fmt.Fprintln(w, paint(c, sign+" "+client.Visible(text))) }
 	for _, item := range r.Created.Items {
 		line(color.FgGreen, "+", item.Identifier+"  owner "+item.Owner)
 	}
@@ -60,7 +60,7 @@ func printReport(w io.Writer, r *client.Report) {
 		line(color.FgRed, "-", text)
 	}
 	for _, warning := range r.Warnings {
-		fmt.Fprintln(w, "warning: "+warning)
+		fmt.Fprintln(w, "warning: "+client.VisibleLines(warning))
 	}
 	fmt.Fprintf(w, "%d new, %d changed, %d removed\n", len(r.Created.Items), changed, len(r.Deleted.Items))
 }

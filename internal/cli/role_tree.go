@@ -46,9 +46,9 @@ func roleTreeCommand() *cobra.Command {
 		}{{"is a member of", up || !down, parents}, {"has the members", down || !up, members}} {
 			switch {
 			case side.shown && len(side.next[string(id)]) == 0:
-				fmt.Fprintln(out, string(id)+" "+side.title+": none")
+				fmt.Fprintln(out, client.Visible(string(id))+" "+side.title+": none")
 			case side.shown:
-				fmt.Fprintln(out, string(id)+" "+side.title+":")
+				fmt.Fprintln(out, client.Visible(string(id))+" "+side.title+":")
 				draw(out, side.next, string(id), "", nil)
 			}
 		}
@@ -71,10 +71,10 @@ func draw(w io.Writer, next map[string][]string, role, margin string, way []stri
 			branch, deeper = "└── ", "    "
 		}
 		if slices.Contains(way, child) {
-			fmt.Fprintln(w, margin+branch+child+" (see above)")
+			fmt.Fprintln(w, margin+branch+client.Visible(child)+" (see above)")
 			continue
 		}
-		fmt.Fprintln(w, margin+branch+child)
+		fmt.Fprintln(w, margin+branch+client.Visible(child))
 		draw(w, next, child, margin+deeper, way)
 	}
 }

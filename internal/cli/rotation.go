@@ -196,7 +196,7 @@ func rotationRotateCommand() *cobra.Command {
 		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), longestRotation)
 		defer cancel()
-		now, err := s.AwaitRotation(ctx, before.Is, func(r client.ValueRotation) { fmt.Fprintln(cmd.ErrOrStderr(), r.State) })
+		now, err := s.AwaitRotation(ctx, before.Is, func(r client.ValueRotation) { fmt.Fprintln(cmd.ErrOrStderr(), client.Visible(r.State)) })
 		if err != nil {
 			return err
 		}

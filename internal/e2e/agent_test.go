@@ -187,6 +187,28 @@ func TestAgentStartsTheCommandAgain(t *testing.T) {
 	}
 }
 
+// Given a command with a file, when the agent is killed, then the command is stopped in
+// peace, and the next agent removes the file and starts the only one.
+func TestAgentKilledTakesTheCommandAlong(t *testing.T) {
+	t.Parallel()
+	w := newWorkload(t)
+	w.write("secrets.yml", "PASSWORD: !var:file db/password\n")
+	begin := func() (p *server, file string) {
+		p = w.agent("-f", "secrets.yml", "--", "sh", "-c", `trap 'echo bye > bye; exit' TERM; echo has $PASSWORD; while :; do sleep 0.02; done`)
+		return p, w.says(p, &p.stdout, `has (\S+)`)[1]
+	}
+	first, file := begin()
+	first.kill()
+	w.becomes("bye", "bye\n")
+	_, next := begin()
+	if _, err := os.Stat(file); err == nil {
+		t.Errorf("%s of the killed agent is still there", file)
+	}
+	if text := read(t, next); text != "first" {
+		t.Errorf("%s has %q", next, text)
+	}
+}
+
 func TestAgentEndsWithTheCommand(t *testing.T) {
 	t.Parallel()
 	w := newWorkload(t)

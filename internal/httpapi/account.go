@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"encoding/json"
 	"net/http"
 	"strings"
 
@@ -45,12 +44,15 @@ func (e *exchange) accountName() (string, error) {
 	switch contentType = strings.ToLower(strings.TrimSpace(contentType)); {
 	case len(body) == 0:
 	case contentType == "application/json":
-		var parsed struct{ ID *string }
-		if err := json.Unmarshal(body, &parsed); err != nil {
+		sent, err := parseObject(body)
+		id, text := sent["id"].(string)
+		switch {
+		case err != nil:
 			return "", fault.New(fault.BadRequest, `The body is not JSON of the form {"id":"NAME"}: %s`, err)
-		}
-		if parsed.ID != nil {
-			name = *parsed.ID
+		case text:
+			name = id
+		case sent["id"] != nil:
+			return "", fault.New(fault.BadRequest, `The body is not JSON of the form {"id":"NAME"}: its id is no text`)
 		}
 	case contentType == "application/x-www-form-urlencoded" || !strings.Contains(contentType, "/"):
 		form, ok := parseQuery(nil, string(body))

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"strings"
 	"testing"
 
 	"rekey/internal/row"
@@ -63,7 +64,10 @@ func TestAccounts(t *testing.T) {
 	})
 	s.run("illegible body is 400", func(s *testServer) {
 		for _, body := range []string{`{`, `[]`, `"x"`, `{"id":["a"]}`} {
-			create(s).with("Content-Type", "application/json").data(body).send().status(400)
+			r := create(s).with("Content-Type", "application/json").data(body).send().status(400)
+			if strings.Contains(r.body, "json:") || strings.Contains(r.body, "Go ") {
+				s.Error(r.body)
+			}
 		}
 		create(s).data("id=%zz").send().status(400)
 	})

@@ -275,6 +275,15 @@ func TestRotateAPIKey(t *testing.T) {
 		rotate(s, basic("alice", "wrong"), "").is(401, "")
 		s.call("PUT", "/authn-ldap/acme/api_key").as(basic("nobody", "x")).is(401, "")
 	})
+	s.run("good credentials at an authenticator that is not enabled are 401, and the key stays", func(s *testServer) {
+		before := s.call("GET", "/authn/acme/login").as(basic("alice", goodPassword)).send().status(200).body
+		s.call("PUT", "/authn-ldap/acme/api_key").as(basic("alice", goodPassword)).is(401, "")
+		s.call("GET", "/authn-ldap/acme/api_key").as(basic("alice", goodPassword)).is(401, "")
+		s.call("GET", "/authn/acme/login").as(basic("alice", goodPassword)).is(200, before)
+	})
+	s.run("a token does not mind the authenticator", func(s *testServer) {
+		s.call("PUT", "/authn-ldap/acme/api_key?role=user:alice").as(carol).send().status(200)
+	})
 	s.run("another account in the path does not matter for a token", func(s *testServer) {
 		s.call("PUT", "/authn/other/api_key?role=acme:user:alice").as(carol).send().status(200)
 	})

@@ -137,6 +137,9 @@ func (a *api) basic(e *exchange) (core.Caller, error) {
 	if !ok {
 		return core.Caller{}, fault.New(fault.Unauthenticated, "no Basic credentials")
 	}
+	if name := e.path[authenticator]; name != "" && name != "authn" {
+		return core.Caller{}, fault.New(fault.Unauthenticated, "authenticator %s is not enabled", name)
+	}
 	encoded = strings.TrimRight(strings.TrimSpace(encoded), "=")
 	decoded, err := base64.RawStdEncoding.DecodeString(encoded)
 	if err != nil {

@@ -3,9 +3,11 @@ package httpapi
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"rekey/internal/fault"
 )
@@ -156,10 +158,17 @@ func (f fields) object(name string) ([]named, error) {
 
 // parseObject reads a JSON object (RFC 8259) and nothing after it.
 func parseObject(text []byte) (map[string]any, error) {
+	if !utf8.Valid(text) {
+		return nil, errNotUTF8 // the decoder would put another character in its place
+	}
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()
 	var object map[string]any
 	if err := decoder.Decode(&object); err != nil {
+		var other *json.UnmarshalTypeError
+		if errors.As(err, &other) { // whose text is about types of this program
+			return nil, fault.New(fault.BadRequest, "it is of type %s", other.Value)
+		}
 		return nil, err
 	}
 	if _, err := decoder.Token(); err != io.EOF {
@@ -168,4 +177,7 @@ func parseObject(text []byte) (map[string]any, error) {
 	return object, nil
 }
 
-var errTrailing = fault.New(fault.BadRequest, "there is something after the object")
+var (
+	errTrailing = fault.New(fault.BadRequest, "there is something after the object")
+	errNotUTF8  = fault.New(fault.BadRequest, "it is not UTF-8")
+)

@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"encoding/json"
+	"fmt"
 	"net/http/httptest"
 	"net/url"
 	"regexp"
@@ -127,12 +129,23 @@ func TestWhatIsWrongWithAnEnrolment(t *testing.T) {
 	f.enrol(token, "id=a%00b").is(422, argumentError("string contains null byte"))
 	f.enrol(token, "id="+strings.Repeat("x", 3000)).send().status(422)
 	f.enrol(token, "{").with("Content-Type", "application/json").send().status(400)
+	for body, says := range map[string]string{`["id"]`: "it is of type array", `"j0"`: "it is of type string", "{\"id\":\"\xff\"}": "it is not UTF-8"} {
+		f.enrol(token, body).with("Content-Type", "application/json").
+			is(400, `{"error":{"code":"bad_request","message":"The body is not a JSON object: `+says+`"}}`)
+	}
 	f.enrol(token, "id=a&id[b]=c").send().status(400)
 	f.enrol(token, "id=a").with("Content-Type", "text/plain").is(422, missing)
 	f.enrol(token, `{"id":"j1","annotations":{"n":6,"t":true,"z":null,"s":"x"}}`).with("Content-Type", "application/json; charset=utf-8").send().status(201)
 	f.enrol(token, `{"id":"j2","annotations":{"n":[6]}}`).with("Content-Type", "application/json").send().status(422)
 	f.enrol(token, `{"id":"j2","annotations":[6]}`).with("Content-Type", "application/json").send().status(422)
 	f.call("GET", "/resources/acme/host/j2").as(f.admin).send().status(404)
+	many := map[string]string{}
+	for i := range 200 {
+		many[fmt.Sprint("note-", i)] = strings.Repeat("x", 100)
+	}
+	body, err := json.Marshal(map[string]any{"id": "annotated", "annotations": many})
+	must(t, err)
+	f.enrol(token, string(body)).with("Content-Type", "application/json").send().status(201)
 	// An id in the query counts as well, and the body wins.
 	f.call("POST", "/host_factories/hosts?id=q1").as(`Token token="` + token + `"`).send().status(201)
 	var host enrolled

@@ -134,6 +134,7 @@ func TestLoadPolicyNeedsPrivilege(t *testing.T) {
 	}
 	s.run("missing policy is 404", func(s *testServer) {
 		s.call("POST", "/policies/acme/policy/none").as(s.admin).data("[]").is(404, notFound("policy", "none"))
+		s.call("POST", "/policies/nowhere/policy/root").as(s.admin).data("[]").is(404, strings.ReplaceAll(notFound("policy", "root"), "acme", "nowhere"))
 	})
 	s.run("a rehearsal is never a load", func(s *testServer) {
 		for _, method := range []string{"POST", "PATCH", "PUT"} {

@@ -138,7 +138,7 @@ var routes = []route{
 
 	{"POST", "/host_factory_tokens", token, jsonBody, (*api).createFactoryTokens},
 	{"DELETE", "/host_factory_tokens/:id", token, noBody, (*api).revokeFactoryToken},
-	{"POST", "/host_factories/hosts", none, keyBody, (*api).enrolHost},
+	{"POST", "/host_factories/hosts", none, jsonBody, (*api).enrolHost}, // it reads the body of a good token only,
 
 	{"GET", "/policies/:account/policy/*id?version", token, noBody, (*api).policyVersion},
 	{"GET", "/policies/:account/policy/*id?diff", token, noBody, (*api).policyDiff},

@@ -43,6 +43,9 @@ func (p *parser) annotations(a attribute, n *node) ([]Annotation, error) {
 	for i := 0; i < len(n.Content); i += 2 {
 		at := position(n.Content[i])
 		key, err := p.visit(n.Content[i])
+		if err == nil {
+			err = noAnchor(n.Content[i])
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -129,6 +129,10 @@ func adviseType(expected, is string, n *node) string {
 	switch {
 	case expected == "string" && n.Kind == yaml.ScalarNode && n.Value != "":
 		return fmt.Sprintf("Put the value in quotes: '%s'.", clip(n.Value))
+	case expected == "integer":
+		return "Write it in digits, without quotes."
+	case expected == "boolean":
+		return "Write true or false."
 	case is == string(classString):
 		return fmt.Sprintf("Write the type before the id, such as !user %s.", clip(n.Value))
 	case is == "Array":

@@ -198,6 +198,9 @@ func (p *parser) entity(n *node, typ *recordType) (*entity, error) {
 			return nil, err
 		}
 		at := position(n.Content[i])
+		if err := noAnchor(n.Content[i]); err != nil {
+			return nil, err
+		}
 		if key.Kind != yaml.ScalarNode {
 			return nil, refuse(ErrStatement, at, "", "An attribute name must be a plain value, got "+p.class(key))
 		}
@@ -214,6 +217,16 @@ func (p *parser) entity(n *node, typ *recordType) (*entity, error) {
 		}
 	}
 	return e, p.complete(e)
+}
+
+// noAnchor refuses an anchor before a key: YAML means the key by it, and authors the
+// value.
+func noAnchor(key *node) error {
+	if key.Anchor == "" {
+		return nil
+	}
+	return refuse(ErrStatement, position(key), fmt.Sprintf("Write it before the value: '%s: &%s ...'.", clip(key.Value), clip(key.Anchor)),
+		fmt.Sprintf("The anchor '%s' stands before the name of an attribute", clip(key.Anchor)))
 }
 
 // complete checks what only the whole mapping shows.

@@ -133,6 +133,8 @@ func TestRefusals(t *testing.T) {
 		{"a bare exclamation mark", "- ! a", "Unrecognized data type '!'", ErrStatement, 1},
 		{"admin in words", "- !grant {role: !group g, member: {role: !user u, admin: always}}", "Expected a boolean for field 'admin', got String", ErrStatement, 1},
 		{"a number in words", "- !group {id: g, gidnumber: many}", "Expected a integer for field 'gidnumber', got String", ErrStatement, 1},
+		{"an anchor before a key", "- !user\n  &x id: a", "The anchor 'x' stands before the name of an attribute", ErrStatement, 2},
+		{"an anchor before the name of an annotation", "- !user {id: a, annotations: {&x b: c}}", "The anchor 'x' stands before the name of an attribute", ErrStatement, 1},
 		{"a revoked member that is no role", "- !revoke {role: !group g, member: !variable v}", "Expected a Role for field 'member', got Variable", ErrStatement, 1},
 		{"a denied role without kind", "- !deny {role: u}", " 'u' not found in account 'acct'", ErrMeaning, 1},
 		{"a role of the wrong type in a list", "- !permit\n  roles:\n  - !user u\n  - !variable v", "Expected a Role for field 'role', got Variable", ErrStatement, 4},

@@ -128,6 +128,9 @@ func TestSuggestions(t *testing.T) {
 		{"- !user {login: a}", "The attributes of '!user' are: account, annotations, id, owner, public_key, restricted_to, uidnumber."},
 		{"- &users [ !user a ]\n- !grant {role: !group g, members: *user}", "Did you mean '*users'?"},
 		{"- !user {id: 7}", "Put the value in quotes: '7'."},
+		{"- !user {id: a, uidnumber: '7'}", "Write it in digits, without quotes."},
+		{"- !grant {role: !group g, member: {role: !user u, admin: always}}", "Write true or false."},
+		{"- !user {&x id: a}", "Write it before the value: 'id: &x ...'."},
 	} {
 		t.Run(c.text, func(t *testing.T) {
 			_, err := resolve(c.text, rootScope)

@@ -158,7 +158,7 @@ func (c *Certificate) Describe() string {
 		what = "the certificate of the server's authority"
 	}
 	return fmt.Sprintf("%s\n  subject  %s\n  issuer   %s\n  valid    %s to %s\n  SHA-256  %s\n",
-		what, c.Subject, c.Issuer, day(c.NotBefore), day(c.NotAfter), c.Fingerprint())
+		what, Visible(c.Subject.String()), Visible(c.Issuer.String()), day(c.NotBefore), day(c.NotAfter), c.Fingerprint())
 }
 
 func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }

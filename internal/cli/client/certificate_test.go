@@ -104,3 +104,16 @@ func TestAPinIsTheServersOrItsAuthoritys(t *testing.T) {
 		}
 	}
 }
+
+// TestACertificateCannotForgeItsDescription is about whoever stands in for a server that
+// is not trusted yet: a person compares what is shown.
+func TestACertificateCannotForgeItsDescription(t *testing.T) {
+	name := pkix.Name{CommonName: "server\n  SHA-256  AA:BB\x1b[8m\u202e\u009b2J"}
+	text := (&Certificate{Certificate: &x509.Certificate{Subject: name, Issuer: name}}).Describe()
+	if strings.Count(text, "\n") != 5 || strings.ContainsAny(text, "\x1b\u009b\u202e") {
+		t.Errorf("%q", text)
+	}
+	if !strings.Contains(text, `subject  CN=server\n  SHA-256`) {
+		t.Errorf("what is hidden is not shown: %q", text)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/cyberark/conjur-api-go/conjurapi"
@@ -101,6 +102,39 @@ func (s *Session) Rehearse(mode string, branch ident.ID, text string) (*Report, 
 	first := r.Errors[0]
 	message, advice, _ := strings.Cut(strings.TrimSpace(first.Message), "\n")
 	return r, &fault.Error{Kind: fault.PolicyInvalid, Message: message, Advice: advice, Line: first.Line, Column: first.Column}
+}
+
+// PolicyVersion is a load of a policy. The address is null if nobody sent it over HTTP.
+type PolicyVersion struct {
+	Version   int
+	CreatedAt string `json:"created_at"`
+	Role      string
+	ClientIP  *string `json:"client_ip"`
+	SHA256    string  `json:"policy_sha256"`
+}
+
+// PolicyVersions has the loads of a policy that are kept, oldest first, each as the
+// server describes it: a PolicyVersion with its text.
+func (s *Session) PolicyVersions(policy ident.ID) ([]json.RawMessage, error) {
+	type described struct {
+		Versions []json.RawMessage `json:"policy_versions"`
+	}
+	path := "/resources/" + url.PathEscape(policy.Account()) + "/policy/" + url.PathEscape(policy.Identifier())
+	found, err := ask[described](s, "GET", path, nil, Task{Do: "look at", On: string(policy), Privilege: "read"})
+	if found.Is.Versions == nil {
+		found.Is.Versions = []json.RawMessage{} // a list all the same
+	}
+	return found.Is.Versions, err
+}
+
+// LoadedText is the text of a load (parameter version) or how two differ (parameter diff).
+func (s *Session) LoadedText(policy ident.ID, parameter, value string) ([]byte, error) {
+	path := "/policies/" + url.PathEscape(policy.Account()) + "/policy/" + url.PathEscape(policy.Identifier())
+	text, err := s.Get(http.NewRequest(http.MethodGet, s.URL+path+"?"+url.Values{parameter: {value}}.Encode(), nil))
+	if err != nil {
+		return nil, s.Explain(err, Task{Do: "look at", On: string(policy), Privilege: "read"})
+	}
+	return text, nil
 }
 
 func loadTask(mode string, branch ident.ID) Task {

@@ -74,7 +74,7 @@ func (w *wire) RoundTrip(request *http.Request) (*http.Response, error) {
 
 func (w *wire) tell(format string, args ...any) {
 	if w.trace != nil {
-		fmt.Fprintf(w.trace, format+"\n", args...)
+		fmt.Fprintln(w.trace, Visible(fmt.Sprintf(format, args...)))
 	}
 }
 

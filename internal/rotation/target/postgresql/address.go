@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // address is where a server is: the part of a libpq URI that follows the user.
@@ -59,8 +60,11 @@ func parseAddress(text string) (address, error) {
 		a.hosts = append(a.hosts, h)
 	}
 	var err error
-	if a.database, err = url.PathUnescape(database); err != nil || strings.ContainsRune(a.database, 0) {
+	if a.database, err = url.PathUnescape(database); err != nil {
 		return a, errors.New("the name of the database is not correctly encoded")
+	}
+	if strings.ContainsFunc(a.database, unicode.IsControl) {
+		return a, errors.New("the name of the database has a control character")
 	}
 	parameters, err := url.ParseQuery(query)
 	if err != nil {

@@ -1,10 +1,15 @@
 package postgresql
 
 import (
+	"context"
 	"crypto/rand"
+	"errors"
+	"net"
 	"strings"
 	"testing"
 
+	"rekey/internal/rotation/target"
+	"rekey/internal/rotation/target/password"
 	"rekey/internal/secret"
 )
 
@@ -49,7 +54,8 @@ func TestAnAddressThatIsNone(t *testing.T) {
 		"postgres://user:secret@db":  "variables of their own",
 		"https://db":                 "scheme",
 		"db/%zz":                     "encoded",
-		"db/a%00b":                   "encoded",
+		"db/a%00b":                   "control character",
+		"db/a%0d%0aQUIT":             "control character",
 		"db?sslmode=%zz":             "encoded",
 		"db?sslrootcert=/etc/passwd": "sslrootcert",
 		"db?service=x":               "service",
@@ -93,5 +99,24 @@ func TestAVerifierIsThatOfTheStandard(t *testing.T) {
 	want := "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// Whoever may write the variables must not be able to give commands to other servers.
+func TestControlCharactersAreSentToNobody(t *testing.T) {
+	system, err := open(password.Place{
+		Settings: map[string]string{"sslmode": "disable"}, Values: map[string]secret.Bytes{"url": secret.FromString("cache.example.com:6379/x")},
+		Dial: func(context.Context, string, string) (net.Conn, error) {
+			t.Error("it connects")
+			return nil, errors.New("no")
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = system.Login(t.Context(), "x\nFLUSHALL\n", secret.FromString("x"))
+	var refused *target.Error
+	if !errors.As(err, &refused) || refused.Class != target.Refused || !strings.Contains(err.Error(), "control character") {
+		t.Error(err)
 	}
 }

@@ -14,7 +14,9 @@ import (
 	"crypto/rand"
 	"errors"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -70,6 +72,10 @@ func (s *server) Address() string {
 
 // Login is part of password.System.
 func (s *server) Login(ctx context.Context, user string, p secret.Bytes) (password.Session, error) {
+	// Without TLS, lines in a name would be commands to a server that is none of PostgreSQL.
+	if !s.security.Encrypted() && strings.ContainsFunc(user, unicode.IsControl) {
+		return nil, target.Errorf(target.Refused, nil, "the name of the role has a control character, as %q has: use TLS, or another name", user)
+	}
 	config, err := s.config(ctx, user, p)
 	if err != nil {
 		return nil, target.Errorf(target.Refused, err, "%s: the connection cannot be configured", s.address)

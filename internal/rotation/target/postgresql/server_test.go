@@ -14,11 +14,6 @@ import (
 // The servers of these tests: one with TLS, one without.
 var tls, plain *server
 
-const (
-	boss         = postgrestest.User
-	bossPassword = postgrestest.Password
-)
-
 func TestMain(m *testing.M) {
 	code, err := run(m)
 	if err != nil {

@@ -14,6 +14,7 @@
 package redis
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -82,6 +83,10 @@ func (s *server) Address() string { return "redis " + s.address.String() + " " +
 
 // Login is part of password.System.
 func (s *server) Login(ctx context.Context, user string, p secret.Bytes) (password.Session, error) {
+	// Without TLS, lines in them would be commands to a server that is none of Redis.
+	if !s.security.Encrypted() && (strings.ContainsAny(user, "\r\n") || bytes.ContainsAny(p.Reveal(), "\r\n")) {
+		return nil, target.Errorf(target.Refused, nil, "the name or the password of the user has a line break: use TLS, or set one that has none")
+	}
 	conn, err := s.dial(ctx, "tcp", s.address.String())
 	if err != nil {
 		return nil, transport.Failure(s.address.String(), err)

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -9,7 +10,9 @@ import (
 	"testing"
 
 	"rekey/internal/rotation/target"
+	"rekey/internal/rotation/target/password"
 	"rekey/internal/rotation/target/transport"
+	"rekey/internal/secret"
 )
 
 func TestAnAnswerIsReadOrRefused(t *testing.T) {
@@ -75,5 +78,26 @@ func TestNonsenseAfterTheChangeIsUncertain(t *testing.T) {
 	s := &session{&wire{client, bufio.NewReader(client)}, &server{address: transport.Address{Host: "db", Port: "1"}}, func() bool { return true }}
 	if err := s.change(t.Context(), "user", "#00"); target.ClassOf(err) != target.Uncertain {
 		t.Errorf("%v, want it to be uncertain", err)
+	}
+}
+
+// Whoever may write the variables must not be able to give commands to other servers.
+func TestLineBreaksAreSentToNobody(t *testing.T) {
+	system, err := open(password.Place{
+		Settings: map[string]string{"sslmode": "disable"}, Values: map[string]secret.Bytes{"url": secret.FromString("mail.example.com:25")},
+		Dial: func(context.Context, string, string) (net.Conn, error) {
+			t.Error("it connects")
+			return nil, errors.New("no")
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, words := range [][2]string{{"x\r\nQUIT", "x"}, {"x", "x\nQUIT"}, {"x", "x\rQUIT"}} {
+		_, err := system.Login(t.Context(), words[0], secret.FromString(words[1]))
+		var refused *target.Error
+		if !errors.As(err, &refused) || refused.Class != target.Refused || !strings.Contains(err.Error(), "line break") {
+			t.Errorf("%q: %v", words, err)
+		}
 	}
 }
