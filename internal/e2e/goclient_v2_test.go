@@ -247,3 +247,45 @@ func TestGoClientManagesWorkloads(t *testing.T) {
 	_, err = v2.GetWorkload("shop/ci")
 	refused(t, err, 404, `{"code":"404","message":"Workload 'shop/ci' not found in account 'demo'"}`)
 }
+
+func TestGoClientManagesStaticSecrets(t *testing.T) {
+	t.Parallel()
+	s := openShop(t)
+	config := s.config(t)
+	config.Environment = conjurapi.EnvironmentSaaS
+	client, err := conjurapi.NewClientFromKey(config, authn.LoginPair{Login: "admin", APIKey: s.keys["admin"]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v2 := client.V2()
+	asked := conjurapi.StaticSecret{
+		Branch: "shop", Name: "token", MimeType: "text/plain", Value: "first", Annotations: map[string]string{"team": "a"},
+		Permissions: []conjurapi.Permission{{Subject: conjurapi.Subject{Kind: "user", Id: "alice"}, Privileges: []string{"read", "execute"}}},
+	}
+	made, err := v2.CreateStaticSecret(asked)
+	if err != nil || made.Branch != "shop" || made.Name != "token" || made.Value != "" || made.MimeType != "text/plain" || made.Permissions.Href == "" {
+		t.Fatalf("%+v, %v", made, err)
+	}
+	_, err = v2.CreateStaticSecret(asked)
+	refusedWith(t, err, 409)
+	value, err := s.as(t, "alice").RetrieveSecret("shop/token")
+	if err != nil || string(value) != "first" {
+		t.Errorf("whom it is permitted to: %v", err)
+	}
+
+	shown, err := v2.GetStaticSecretDetails("shop/token")
+	if err != nil || shown.Name != "token" || shown.Annotations["team"] != "a" {
+		t.Errorf("%+v, %v", shown, err)
+	}
+	permitted, err := v2.GetStaticSecretPermissions("shop/token")
+	if err != nil || permitted.Count != 1 || permitted.Permission[0].Subject != asked.Permissions[0].Subject || len(permitted.Permission[0].Privileges) != 2 {
+		t.Errorf("%+v, %v", permitted, err)
+	}
+	_, err = v2.GetStaticSecretDetails("shop/none")
+	refusedWith(t, err, 404)
+
+	batch, err := v2.BatchRetrieveSecrets([]string{"shop/token", "", "shop/none"})
+	if err != nil || len(batch.Secrets) != 2 || batch.Secrets[0] != (conjurapi.SecretValue{ID: "shop/token", Value: "first", Status: 200}) || batch.Secrets[1].Status != 404 {
+		t.Errorf("%+v, %v", batch, err)
+	}
+}

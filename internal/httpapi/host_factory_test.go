@@ -167,6 +167,7 @@ func TestATokenThatIsNotGoodIsRefusedWithoutAReason(t *testing.T) {
 	f.enrol("unknown", "id=h2").is(401, "")
 	f.enrol("", "id=h2").is(401, "")
 	f.call("POST", "/host_factories/hosts").data("id=h2").is(401, "")
+	f.enrol("no-token", "id="+strings.Repeat("x", jsonBody)).is(401, "") // not 413: nobody has read it
 	f.call("POST", "/host_factories/hosts").as(f.admin).data("id=h2").is(401, "")
 	f.call("POST", "/host_factories/hosts").as(basic("admin", f.adminKey)).data("id=h2").is(401, "")
 }

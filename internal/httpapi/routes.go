@@ -92,6 +92,7 @@ var routes = []route{
 	{"POST", "/secrets/:account/static", token, secretBody, v2Stable((*api).createStaticSecret)},
 	{"GET", "/secrets/:account/static/*id/permissions", token, noBody, v2Stable((*api).staticSecretPermissions)},
 	{"GET", "/secrets/:account/static/*id", token, noBody, v2Stable((*api).showStaticSecret)},
+	{"POST", "/secrets/values", token, jsonBody, v2((*api).readEachSecret)},
 	{"POST", "/secrets/static", token, secretBody, v2Stable((*api).createStaticSecret)},
 	{"GET", "/secrets/static/*id/permissions", token, noBody, v2Stable((*api).staticSecretPermissions)},
 	{"GET", "/secrets/static/*id", token, noBody, v2Stable((*api).showStaticSecret)},

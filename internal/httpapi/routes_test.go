@@ -12,7 +12,9 @@ func TestPathsWithoutToken(t *testing.T) {
 		if row.credential != token {
 			open = append(open, row.method+" "+row.pattern)
 		}
-		if row.credential != token && row.body > keyBody {
+		// To enrol a host takes a token of another kind, without which no body is read:
+		// TestATokenThatIsNotGoodIsRefusedWithoutAReason.
+		if row.credential != token && row.body > keyBody && row.pattern != "/host_factories/hosts" {
 			t.Errorf("%s %s reads %d bytes from anybody", row.method, row.pattern, row.body)
 		}
 	}

@@ -40,7 +40,7 @@ func (a *api) readEachSecret(e *exchange) error {
 		}
 		if name != "" {
 			names = append(names, name)
-			ids = append(ids, ident.New(e.path[account], "variable", name))
+			ids = append(ids, ident.New(e.ownAccount(), "variable", name))
 		}
 	}
 	if len(ids) == 0 || len(ids) > mostValues {

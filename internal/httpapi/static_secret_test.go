@@ -43,6 +43,8 @@ func TestValuesAreReadEachByItself(t *testing.T) {
 	} {
 		read(body).is(422, v2Error(422, want))
 	}
+	s.v2("POST", "/secrets/values", alice).data(`{"ids":["data/a"]}`).
+		is(200, `{"secrets":[{"id":"data/a","value":"one\"\u003c\u0001","status":200}]}`).confided().has("Content-Type", v2Type)
 	s.call("POST", "/secrets/acme/values").as(alice).data(`{"ids":["data/a"]}`).send().status(400)
 	s.call("POST", "/secrets/acme/values").data(`{"ids":["data/a"]}`).send().status(401)
 }
