@@ -9,10 +9,33 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"rekey/internal/fault"
 )
 
 // longestRefusal bounds what is read of an answer that refuses.
 const longestRefusal = 1 << 20
+
+// longestAnswer bounds what is read of one that succeeds, so that no server can use up the
+// memory of the machine. The longest there is, all resources of an account, is some tens
+// of MiB.
+const longestAnswer = 256 << 20
+
+// bounded is a body that fails when it is longer than it may be.
+type bounded struct {
+	io.ReadCloser
+	left int64
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		e := fault.New(fault.Unavailable, "the answer is longer than %d MiB", longestAnswer>>20)
+		e.Advice = "check the URL, and for long lists ask with a limit"
+		return 0, e
+	}
+	return n, err
+}
 
 // wire carries requests. It stops them when the command is interrupted, traces them
 // without their secrets, and remembers the last refusal, of which the library keeps
@@ -58,6 +81,9 @@ func (w *wire) RoundTrip(request *http.Request) (*http.Response, error) {
 		}
 	}
 	if response.StatusCode < http.StatusBadRequest {
+		if !strings.HasPrefix(response.Header.Get("Content-Type"), "text/event-stream") { // which has no end
+			response.Body = &bounded{response.Body, longestAnswer}
+		}
 		return response, nil
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, longestRefusal))
