@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/cyberark/conjur-api-go/conjurapi"
 	"github.com/spf13/cobra"
@@ -123,6 +124,13 @@ func completeArguments(kind string, most int) cobra.CompletionFunc {
 	}
 }
 
+// meansMore tells whether a shell or a terminal does not take a character as itself. Ids
+// come from others: one that has such a character is for people to quote, and not put on
+// a command line by a key.
+func meansMore(r rune) bool {
+	return !unicode.IsGraphic(r) || unicode.IsSpace(r) || strings.ContainsRune("$`\\\"'&|;<>()*?[]!", r)
+}
+
 // completeIDs asks the server, and is silent about whatever goes wrong.
 func completeIDs(kind string) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, _ []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
@@ -136,7 +144,7 @@ func completeIDs(kind string) cobra.CompletionFunc {
 			if kind == anyResource || kind == anyRole {
 				name = id.Kind() + ":" + name
 			}
-			if strings.HasPrefix(name, last) {
+			if strings.HasPrefix(name, last) && !strings.ContainsFunc(name, meansMore) {
 				found = append(found, prefix+name)
 			}
 		}
