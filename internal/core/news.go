@@ -125,7 +125,7 @@ func (c *Core) newsIn(set *row.Set) (all []news) {
 			n := news{Event: event, At: r.At, Account: r.Variable.Account(), Variable: r.Variable, Rotation: r.ID, State: r.State, By: r.Actor, Class: r.Class, Message: r.Message}
 			if w := rotationIn(set, r.Variable); w != nil {
 				n.Version = w.Version
-				if event == "rotated" && !w.RetireAt.IsZero() {
+				if event == "rotated" && w.RetireAt.After(r.At) {
 					n.OldValueUntil = &w.RetireAt
 				}
 			}

@@ -55,12 +55,16 @@ func TestDeliveries(t *testing.T) {
 			ID, Event, Account, Variable, Rotation, State, By, Class, Message string
 			Version                                                           int
 			At                                                                time.Time
+			OldValueUntil                                                     *time.Time `json:"old_value_until"`
 		}
 		must(t, json.Unmarshal([]byte(d.Body), &told))
 		switch told.Event {
 		case "rotated":
 			if told.Version != 2 || told.ID != d.ID || told.Variable != "acme:variable:app/db" || told.Rotation == "" || told.By != "acme:user:admin" {
 				t.Errorf("%s", d.Body)
+			}
+			if told.OldValueUntil != nil && !told.OldValueUntil.After(told.At) {
+				t.Errorf("the old value goes on, and does not: %s", d.Body)
 			}
 		case "paused":
 			if told.Message != "upgrade" || told.By != "acme:user:admin" {
