@@ -93,7 +93,11 @@ func (s *Session) suggestion(text string, task Task) string {
 	if len(found) > 0 {
 		return "did you mean " + strings.Join(found[:min(len(found), mostFound)], " or ") + "?"
 	}
-	return "`rekey list` shows what there is to see"
+	who := s.Who
+	if who == "" {
+		who = s.subject()
+	}
+	return "it is not there, or '" + who + "' may not see it: `rekey list -r " + who + "` shows what that may see"
 }
 
 // meant is the one of several ids, with commas between, that a message speaks of.

@@ -149,7 +149,9 @@ func (f netrcFile) Read() (string, secret.Bytes, error) {
 	}
 	m := parsed.FindMachine(f.machine)
 	if m == nil || m.IsDefault() {
-		return "", secret.Bytes{}, fault.New(fault.NotFound, "%s has no entry for %s", f.path, f.machine)
+		e := fault.New(fault.NotFound, "%s has no entry for %s", f.path, f.machine)
+		e.Advice = "log in with `rekey login`, or write the entry: machine " + f.machine + " login LOGIN password KEY"
+		return "", secret.Bytes{}, e
 	}
 	return m.Login, secret.FromString(m.Password), nil
 }
