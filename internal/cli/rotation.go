@@ -118,7 +118,10 @@ func printRotation(cmd *cobra.Command, form format, found client.Answer[client.V
 		rows = append(rows, []string{"requested", r.Requested.At + " by " + r.Requested.By})
 	}
 	if r.Error != nil {
-		rows = append(rows, []string{"failed", fmt.Sprintf("%d times, the last time %s: %s: %s", r.Attempts, r.Error.At, r.Error.Class, r.Error.Message)})
+		rows = append(rows, []string{"problem", fmt.Sprintf("%s: %s: %s", r.Error.At, r.Error.Class, r.Error.Message)})
+	}
+	if r.Attempts > 0 {
+		rows = append(rows, []string{"failed", plural(r.Attempts, "time")})
 	}
 	return form.print(cmd, found.Text, []string{"VARIABLE", string(r.Variable)}, rows)
 }

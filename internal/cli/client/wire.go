@@ -61,7 +61,7 @@ func (w *wire) RoundTrip(request *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancel(request.Context())
 	context.AfterFunc(w.ctx, cancel)
 	request = request.Clone(ctx)
-	request.Header.Set("User-Agent", "rekey") // the audit and `whoami` have it
+	request.Header.Set("User-Agent", "rekey") // `whoami` shows it
 	mendBlanks(request.URL)
 	began := time.Now()
 	w.tell("> %s %s", request.Method, public(request.URL))
