@@ -32,6 +32,7 @@ type world struct {
 	dir      string
 	config   core.Config
 	commit   func(stored func() ([]error, error)) ([]error, error) // stands around the next commit, once
+	watching sync.Mutex                                            // held while watch is called or changed: commits come from the background, too
 	// watch stands around every commit.
 	watch   func(sets []*row.Set, stored func() ([]error, error)) ([]error, error)
 	between func() // called once, before the store is asked for a sealed value or key
@@ -117,10 +118,20 @@ func (s *interrupted) pause() {
 	}
 }
 
+// watchCommits puts a function around every commit from now on; nil takes it away.
+func (w *world) watchCommits(watch func(sets []*row.Set, stored func() ([]error, error)) ([]error, error)) {
+	w.watching.Lock()
+	defer w.watching.Unlock()
+	w.watch = watch
+}
+
 func (s *interrupted) Commit(ctx context.Context, sets []*row.Set) ([]error, error) {
-	if watch := s.w.watch; watch != nil {
-		return watch(sets, func() ([]error, error) { return s.Store.Commit(ctx, sets) })
+	s.w.watching.Lock()
+	if s.w.watch != nil {
+		defer s.w.watching.Unlock()
+		return s.w.watch(sets, func() ([]error, error) { return s.Store.Commit(ctx, sets) })
 	}
+	s.w.watching.Unlock()
 	around := s.w.commit
 	if around == nil {
 		return s.Store.Commit(ctx, sets)

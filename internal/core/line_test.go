@@ -98,18 +98,18 @@ func TestLoadsShareATransaction(t *testing.T) {
 		rest = append(rest, w.start(w.loading(branch, fmt.Sprintf("- !group g%d", len(rest)))))
 	}
 	transactions := 0
-	w.watch = func(sets []*row.Set, store func() ([]error, error)) ([]error, error) {
+	w.watchCommits(func(sets []*row.Set, store func() ([]error, error)) ([]error, error) {
 		if transactions++; len(sets) != len(rest) {
 			t.Errorf("a transaction of %d loads", len(sets))
 		}
 		return store()
-	}
+	})
 	let(nil)
 	must(t, <-first)
 	for _, done := range rest {
 		must(t, <-done)
 	}
-	w.watch = nil
+	w.watchCommits(nil)
 	if transactions != 1 {
 		t.Errorf("%d transactions", transactions)
 	}

@@ -73,7 +73,7 @@ func TestLoadsSideBySideAreLoadsOneAfterTheOther(t *testing.T) {
 			w.lay()
 			stored := &history{changes: map[int][]string{}}
 			faults := rand.New(rand.NewPCG(seed, 1))
-			w.watch = func(sets []*row.Set, store func() ([]error, error)) ([]error, error) {
+			w.watchCommits(func(sets []*row.Set, store func() ([]error, error)) ([]error, error) {
 				if faults.IntN(30) == 0 {
 					return nil, errors.New("the disk is tired")
 				}
@@ -97,7 +97,7 @@ func TestLoadsSideBySideAreLoadsOneAfterTheOther(t *testing.T) {
 					}
 				}
 				return results, nil
-			}
+			})
 			var mu sync.Mutex
 			texts, done := map[int]attempt{}, map[int]bool{}
 			together(clients, func(i int) {
@@ -118,19 +118,19 @@ func TestLoadsSideBySideAreLoadsOneAfterTheOther(t *testing.T) {
 					}
 				}
 			})
-			w.watch = nil
+			w.watchCommits(nil)
 			var live string
 			w.View(func(g *rbac.Graph) { live = dump(g) })
 
 			again := newWorld(t)
 			again.lay()
 			replayed := &history{changes: map[int][]string{}}
-			again.watch = func(sets []*row.Set, store func() ([]error, error)) ([]error, error) {
+			again.watchCommits(func(sets []*row.Set, store func() ([]error, error)) ([]error, error) {
 				for _, set := range sets {
 					replayed.take(set)
 				}
 				return store()
-			}
+			})
 			for _, number := range stored.order {
 				if !done[number] {
 					t.Errorf("load %d was stored and not acknowledged", number)
