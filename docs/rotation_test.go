@@ -23,6 +23,7 @@ import (
 	"rekey/internal/rotation/target/gcp"
 	"rekey/internal/rotation/target/ldap"
 	"rekey/internal/rotation/target/mongodb"
+	"rekey/internal/rotation/target/mssql"
 	"rekey/internal/rotation/target/mysql"
 	"rekey/internal/rotation/target/postgresql"
 	"rekey/internal/rotation/target/redis"
@@ -40,7 +41,7 @@ func targets() *core.Targets {
 	kinds := map[string]target.Kind{}
 	for _, kind := range []target.Kind{
 		postgresql.Kind(), mysql.Kind(), redis.Kind(), ldap.Kind(), ssh.Password(), ssh.Key(), aws.Kind(), azure.Kind(), gcp.Kind(),
-		conjur.Kind(), mongodb.Kind(), exec.Kind(programs), targethook.Kind(time.Now),
+		conjur.Kind(), mongodb.Kind(), mssql.Kind(), exec.Kind(programs), targethook.Kind(time.Now),
 	} {
 		kinds[kind.Name()] = kind
 	}

@@ -18,6 +18,7 @@ import (
 	"rekey/internal/rotation/target/gcp"
 	"rekey/internal/rotation/target/ldap"
 	"rekey/internal/rotation/target/mongodb"
+	"rekey/internal/rotation/target/mssql"
 	"rekey/internal/rotation/target/mysql"
 	"rekey/internal/rotation/target/postgresql"
 	"rekey/internal/rotation/target/redis"
@@ -34,7 +35,7 @@ func rotationTargets(cfg *config.Config) *core.Targets {
 	kinds := map[string]target.Kind{}
 	for _, kind := range []target.Kind{
 		postgresql.Kind(), mysql.Kind(), redis.Kind(), ldap.Kind(), ssh.Password(), ssh.Key(), aws.Kind(), azure.Kind(), gcp.Kind(),
-		conjur.Kind(), mongodb.Kind(), exec.Kind(programs), webhook.Kind(time.Now),
+		conjur.Kind(), mongodb.Kind(), mssql.Kind(), exec.Kind(programs), webhook.Kind(time.Now),
 	} {
 		kinds[kind.Name()] = kind
 	}

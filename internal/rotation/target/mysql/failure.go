@@ -17,6 +17,7 @@ const (
 	hostBlocked        = 1129
 	noSuchUser         = 1133
 	tooManyOfUser      = 1203
+	privilegeMissing   = 1227
 	lockTimeout        = 1205
 	deadlock           = 1213
 	optionPrevents     = 1290
@@ -66,6 +67,10 @@ func (s *server) statementFailure(user string, err error) error {
 		return target.Errorf(target.Refused, err, "there is no account %q with host %q on %s: create it, or name its host by annotation account-host", user, s.accountHost, s.address.String())
 	case badPassword:
 		return password.BadValue(err, s.address.String()+" refuses this password: it breaks a rule of the server's")
+	case privilegeMissing:
+		if s.keeps {
+			return target.Errorf(target.Refused, err, "%s does not let the old password of %q go on for the grace: grant APPLICATION_PASSWORD_ADMIN to a user who changes the own password and CREATE USER to an administrator, or leave out rotation/grace", s.address.String(), user)
+		}
 	case syntaxError:
 		return target.Errorf(target.Refused, err, "%s does not understand the statement that sets a password", s.address.String())
 	}

@@ -6,6 +6,10 @@
 // to trust. Annotation account-host is the host part of the account's name, % if not
 // given, for an administrator who changes it.
 //
+// With annotation rotation/grace, a MySQL of 8.0.14 or later keeps the old password beside
+// the new one until it is retired. Others have one password for an account, which ends when
+// the new one is set.
+//
 // MariaDB gets the hash of a new password, not the password, unless a plugin of the
 // server has to see it to judge it.
 //
@@ -49,10 +53,19 @@ type server struct {
 	accountHost string
 	security    transport.Security
 	dial        target.Dial
+	keeps       bool // the old password, where the server can
 }
 
+// keeper is a server that is to keep the old password.
+type keeper struct{ *server }
+
+var _ password.Keeper = keeper{}
+
+// KeepsOld is part of password.Keeper.
+func (keeper) KeepsOld() {}
+
 func open(p password.Place) (password.System, error) {
-	s := &server{accountHost: p.Settings["account-host"], dial: p.Dial}
+	s := &server{accountHost: p.Settings["account-host"], dial: p.Dial, keeps: p.Grace}
 	if s.accountHost == "" {
 		s.accountHost = "%"
 	}
@@ -64,6 +77,9 @@ func open(p password.Place) (password.System, error) {
 	mode := cmp.Or(p.Settings["sslmode"], s.address.Mode)
 	if s.security, err = transport.NewSecurity(mode, p.Values[p.Settings["ca"]]); err != nil {
 		return nil, target.Errorf(target.Refused, err, "sslmode or ca: %s", err)
+	}
+	if s.keeps {
+		return keeper{s}, nil
 	}
 	return s, nil
 }
@@ -92,12 +108,13 @@ func (s *server) Login(ctx context.Context, user string, p secret.Bytes) (passwo
 		}
 		return nil, s.loginFailure(err)
 	}
-	return &session{w, s, stop}, nil
+	return &session{w, s, user, stop}, nil
 }
 
 type session struct {
 	wire   *wire
 	server *server
+	user   string // who is logged in
 	stop   func() bool
 }
 
@@ -109,6 +126,13 @@ func (s *session) Set(ctx context.Context, c password.Change) error {
 	account := quote(c.User) + "@" + quote(s.server.accountHost)
 	self := c.Old.Len() > 0
 	hashed, shown := statements(s.wire.version, account, self, c.New.RevealString())
+	if s.dual() {
+		// Set once more, the new password would be kept in place of the old one.
+		if err := s.server.accepts(ctx, c.User, c.New); target.ClassOf(err) != target.AuthFailed {
+			return err
+		}
+		shown += " RETAIN CURRENT PASSWORD"
+	}
 	err := errors.New("no statement")
 	if hashed != "" {
 		err = s.wire.execute(hashed)
@@ -146,9 +170,12 @@ func quote(s string) string {
 	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `''`).Replace(s) + "'"
 }
 
-// End is part of password.Session. An account without password would let anybody in,
-// so it gets one that nobody knows.
+// End is part of password.Session. An account that is given up gets a password that nobody
+// knows, since one without would let anybody in.
 func (s *session) End(ctx context.Context, user string, _ secret.Bytes) error {
+	if s.server.keeps {
+		return s.discard(ctx, user)
+	}
 	return s.Set(ctx, password.Change{User: user, New: secret.FromString(rand.Text() + "-a1")})
 }
 

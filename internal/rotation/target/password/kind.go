@@ -41,11 +41,17 @@ const (
 	users         = "users"
 )
 
+// grace is an annotation of the engine's.
+const grace = "rotation/grace"
+
 // Place is what a system is opened from.
 type Place struct {
 	Settings map[string]string       // the kind's annotations, by what follows its prefix
 	Values   map[string]secret.Bytes // as in target.Binding
 	Dial     target.Dial
+	// Grace: one user has one password after the other, and the old one is to go on for a
+	// while, if the system can keep two.
+	Grace bool
 }
 
 // Kind makes targets of one kind.
@@ -158,7 +164,7 @@ func (k Kind) Bind(b target.Binding) (target.Target, error) {
 	if settings[adminUsername] != "" {
 		a.admin = &login{b.Values[settings[adminUsername]].RevealString(), b.Values[settings[adminPassword]]}
 	}
-	a.system, err = k.Open(Place{Settings: settings, Values: b.Values, Dial: b.Dial})
+	a.system, err = k.Open(Place{Settings: settings, Values: b.Values, Dial: b.Dial, Grace: b.Annotations[grace] != "" && settings[users] == ""})
 	if err != nil {
 		return nil, err
 	}
