@@ -163,7 +163,7 @@ func table() []*Setting {
 		},
 		{
 			Key: "rotation_targets", ServerOnly: true, Env: []string{"REKEY_ROTATION_TARGETS"}, Flag: "rotation-targets", Type: "names, addresses and CIDR blocks",
-			Doc:   "Where rotations may connect to: names (*.name for all below one), addresses and CIDR blocks, with or without a port. Empty allows everything that the server's network reaches.",
+			Doc:   "Where rotations may connect to: names (*.name for all below one), addresses and CIDR blocks, with or without a port. Empty allows everything that the server's network reaches, except link-local addresses, where clouds hand out the credentials of a machine.",
 			field: func(c *Config) any { return &c.RotationTargets },
 		},
 		{

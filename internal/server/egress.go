@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"syscall"
 	"time"
 
 	"rekey/internal/rotation/target"
@@ -16,20 +17,32 @@ type egress []string
 
 const egressTimeout = 10 * time.Second
 
-// dial connects as far as the list allows; an empty list allows everything. An entry
-// is a name, an address or a CIDR block, with or without a port, or *.name for all
-// names below one.
+// dial connects as far as the list allows; an empty list allows everything but
+// link-local addresses, where clouds hand credentials to whoever asks. An entry is a
+// name, an address or a CIDR block, with or without a port, or *.name for all names
+// below one.
 func (e egress) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	if err := e.allows(address); err != nil {
 		return nil, err
 	}
 	dialer := net.Dialer{Timeout: egressTimeout}
+	if len(e) == 0 {
+		dialer.Control = func(_, resolved string, _ syscall.RawConn) error { return notLinkLocal(resolved) }
+	}
 	return dialer.DialContext(ctx, network, address)
+}
+
+// notLinkLocal refuses addresses of RFC 3927 and RFC 4291, section 2.5.6.
+func notLinkLocal(resolved string) error {
+	if at, err := netip.ParseAddrPort(resolved); err == nil && at.Addr().Unmap().IsLinkLocalUnicast() {
+		return target.Errorf(target.Refused, nil, "%s is a link-local address: the server's setting rotation_targets would have to allow it", resolved)
+	}
+	return nil
 }
 
 func (e egress) allows(address string) error {
 	if len(e) == 0 {
-		return nil
+		return notLinkLocal(address)
 	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {

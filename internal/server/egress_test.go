@@ -1,6 +1,7 @@
 package server
 
 import (
+	"net"
 	"testing"
 
 	"rekey/internal/rotation/target"
@@ -22,7 +23,30 @@ func TestRotationsConnectOnlyWhereTheListAllows(t *testing.T) {
 			t.Errorf("%s: class %v", address, target.ClassOf(err))
 		}
 	}
-	if err := egress(nil).allows("169.254.169.254:80"); err != nil {
-		t.Errorf("an empty list: %v", err)
+}
+
+// Where nobody has said what is allowed, no policy reaches the address at which clouds
+// hand out the credentials of the machine, under whatever name.
+func TestAnEmptyListAllowsAllButLinkLocalAddresses(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	c, err := egress(nil).dial(t.Context(), "tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	for _, address := range []string{"169.254.169.254:80", "[::ffff:169.254.169.254]:80", "[fe80::1]:80"} {
+		if _, err := egress(nil).dial(t.Context(), "tcp", address); target.ClassOf(err) != target.Refused {
+			t.Errorf("%s: %v", address, err)
+		}
+		if err := notLinkLocal(address); err == nil { // as a name that means it is refused, when it has been resolved
+			t.Errorf("%s is allowed to names", address)
+		}
+	}
+	if err := (egress{"169.254.0.0/16"}).allows("169.254.1.2:80"); err != nil {
+		t.Errorf("though it is listed: %v", err)
 	}
 }
