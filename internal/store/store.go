@@ -27,6 +27,8 @@ var (
 	ErrNotFound = errors.New("no such row")
 	// ErrClosed: the store or the committer has been closed.
 	ErrClosed = errors.New("the store is closed")
+	// ErrNotEmpty: there are rows already.
+	ErrNotEmpty = errors.New("the store is not empty")
 )
 
 // Store is one engine. Implementations are safe for concurrent use, except that
@@ -75,8 +77,25 @@ type Store interface {
 
 	Deliveries
 
+	// Export visits every row with all that it has, in one consistent snapshot: data
+	// keys, what Load visits, rotation events, deliveries. For the rest it is as Load.
+	Export(ctx context.Context, visit func(row.Row) error) error
+
+	// Import fills an empty store in one durable transaction, and nothing is stored if
+	// fill returns an error, which is passed on. ErrNotEmpty if there is any row. Where
+	// other processes have the store open already, they load everything again.
+	Import(ctx context.Context, fill func(Filling) error) error
+
 	// Close waits for running calls and releases the store.
 	Close() error
+}
+
+// Filling is an import on its way. It is used by one goroutine.
+type Filling interface {
+	// Put takes the next row, in the order of Export.
+	Put(row.Row) error
+	// Export visits what has been put so far, as it is going to be stored.
+	Export(visit func(row.Row) error) error
 }
 
 // Exclusive is a Store that no other process can have open at the same time. What

@@ -50,7 +50,7 @@ func (s *Store) failure(err error, doing string) error {
 	var known *fault.Error
 	switch {
 	case err == nil, errors.As(err, &known), errors.Is(err, context.Canceled), errors.Is(err, store.ErrNotFound),
-		errors.Is(err, store.ErrBehind), errors.Is(err, store.ErrClosed), errors.Is(err, errVisitor):
+		errors.Is(err, store.ErrBehind), errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrNotEmpty), errors.Is(err, errVisitor):
 		return err
 	}
 	f := &fault.Error{Kind: fault.Internal, Message: "the database failed", Cause: err, Log: fmt.Sprintf("%s: %v", doing, err)}

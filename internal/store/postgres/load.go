@@ -30,9 +30,32 @@ func (s *Store) Load(ctx context.Context, visit func(row.Row) error) error {
 // LoadAt visits every row, as store.Shared says. Once the first row has been visited a
 // broken connection ends it: the caller begins again with an empty hand.
 func (s *Store) LoadAt(ctx context.Context, visit func(row.Row) error) (at store.Position, err error) {
+	return s.walk(ctx, loaded, visit)
+}
+
+// Export visits every row with its content, as store.Store says. Once the first row has
+// been visited a broken connection ends it.
+func (s *Store) Export(ctx context.Context, visit func(row.Row) error) error {
+	_, err := s.walk(ctx, whole, visit)
+	return err
+}
+
+// extent is which columns of a table are walked; none of a table that is left out.
+type extent func(*schema.Table) []schema.Column
+
+func loaded(t *schema.Table) []schema.Column {
+	if t.Unloaded() {
+		return nil
+	}
+	return t.Loaded()
+}
+
+func whole(t *schema.Table) []schema.Column { return t.Columns }
+
+func (s *Store) walk(ctx context.Context, of extent, visit func(row.Row) error) (at store.Position, err error) {
 	begun := false
 	err = s.read(ctx, "loading", func(ctx context.Context, c *pgxpool.Conn) (err error) {
-		at, err = snapshot(ctx, c.Conn().PgConn(), func(r row.Row) error {
+		at, err = snapshot(ctx, c.Conn().PgConn(), of, func(r row.Row) error {
 			begun = true
 			if err := visit(r); err != nil {
 				return &visitorError{err}
@@ -53,8 +76,8 @@ func (s *Store) LoadAt(ctx context.Context, visit func(row.Row) error) (at store
 
 // snapshot reads everything in one transaction. The connection is left in it if it
 // fails, and then the pool closes it.
-func snapshot(ctx context.Context, c *pgconn.PgConn, visit func(row.Row) error) (at store.Position, err error) {
-	long, found := map[string]string{}, false
+func snapshot(ctx context.Context, c *pgconn.PgConn, of extent, visit func(row.Row) error) (at store.Position, err error) {
+	found := false
 	p := &pipeline{}
 	p.add(nil, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 	p.add(func(raw [][]byte) error {
@@ -64,23 +87,14 @@ func snapshot(ctx context.Context, c *pgconn.PgConn, visit func(row.Row) error) 
 		}
 		return err
 	}, "SELECT number, mark FROM rekey.log ORDER BY number DESC LIMIT 1")
-	p.add(func(raw [][]byte) error {
-		long[string(raw[0])] = string(raw[1])
-		return nil
-	}, "SELECT short, name FROM rekey.names")
 	if _, err := p.run(ctx, c); err != nil {
 		return at, err
 	}
 	if !found {
 		return at, fmt.Errorf("%w: the log is empty", schema.ErrDamaged)
 	}
-	for _, t := range schema.Tables() {
-		if t.Unloaded() {
-			continue
-		}
-		if err := table(ctx, c, t, long, visit); err != nil {
-			return at, err
-		}
+	if err := tables(ctx, c, of, visit); err != nil {
+		return at, err
 	}
 	end := &pipeline{}
 	end.add(nil, "COMMIT")
@@ -88,11 +102,32 @@ func snapshot(ctx context.Context, c *pgconn.PgConn, visit func(row.Row) error) 
 	return at, err
 }
 
-func table(ctx context.Context, c *pgconn.PgConn, t *schema.Table, long map[string]string, visit func(row.Row) error) error {
-	sql := fmt.Sprintf("SELECT %s FROM rekey.%s ORDER BY %s", names(t.Loaded()), t.Name, names(t.Columns[:t.Keys]))
+// tables visits the rows of all tables within a transaction.
+func tables(ctx context.Context, c *pgconn.PgConn, of extent, visit func(row.Row) error) error {
+	long := map[string]string{}
+	p := &pipeline{}
+	p.add(func(raw [][]byte) error {
+		long[string(raw[0])] = string(raw[1])
+		return nil
+	}, "SELECT short, name FROM rekey.names")
+	if _, err := p.run(ctx, c); err != nil {
+		return err
+	}
+	for _, t := range schema.Tables() {
+		if columns := of(t); columns != nil {
+			if err := table(ctx, c, t, columns, long, visit); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func table(ctx context.Context, c *pgconn.PgConn, t *schema.Table, columns []schema.Column, long map[string]string, visit func(row.Row) error) error {
+	sql := fmt.Sprintf("SELECT %s FROM rekey.%s ORDER BY %s", names(columns), t.Name, names(t.Columns[:t.Keys]))
 	reader := c.ExecParams(ctx, sql, nil, nil, nil, binaryFormat)
 	for reader.NextRow() {
-		r, err := rowOf(t, t.Loaded(), reader.Values(), long)
+		r, err := rowOf(t, columns, reader.Values(), long)
 		if err == nil {
 			err = visit(r)
 		}
@@ -105,7 +140,7 @@ func table(ctx context.Context, c *pgconn.PgConn, t *schema.Table, long map[stri
 	return err
 }
 
-// rowOf makes a row of columns; names that do not stand there in full are in long.
+// rowOf makes a row of columns, with its content if they have it; names that do not stand there in full are in long.
 func rowOf(t *schema.Table, columns []schema.Column, raw [][]byte, long map[string]string) (row.Row, error) {
 	values, err := scan(columns, raw)
 	if err != nil {
@@ -117,6 +152,9 @@ func rowOf(t *schema.Table, columns []schema.Column, raw [][]byte, long map[stri
 				return nil, fmt.Errorf("%w: table %s has a name that the table of names does not have", schema.ErrDamaged, t.Name)
 			}
 		}
+	}
+	if len(columns) == len(t.Columns) {
+		return t.Whole(values)
 	}
 	return t.Row(values)
 }

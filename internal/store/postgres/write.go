@@ -20,14 +20,7 @@ func (l *ledger) write(p *pipeline, n *needs) {
 			deletes[k.table] = append(deletes[k.table], e.key)
 		}
 	}
-	var long [][]schema.Value
-	for s, name := range n.names {
-		long = append(long, []schema.Value{s, name})
-	}
-	if len(long) > 0 {
-		columns := []schema.Column{{Name: "short", Kind: schema.Name}, {Name: "name", Kind: schema.Name}}
-		p.add(nil, "INSERT INTO rekey.names (short, name) SELECT * FROM unnest($1::bytea[], $2::bytea[]) ON CONFLICT (short) DO NOTHING", arrays(columns, long)...)
-	}
+	addNames(p, n.names)
 	for _, t := range schema.Tables() {
 		key := t.Columns[:t.Keys]
 		for rows := range slices.Chunk(deletes[t], chunk) {
@@ -36,6 +29,18 @@ func (l *ledger) write(p *pipeline, n *needs) {
 		for rows := range portions(upserts[t]) {
 			p.add(nil, upsert(t), arrays(t.Columns, rows)...)
 		}
+	}
+}
+
+// addNames writes long names down, by their short form.
+func addNames(p *pipeline, names map[string]string) {
+	var long [][]schema.Value
+	for s, name := range names {
+		long = append(long, []schema.Value{s, name})
+	}
+	if len(long) > 0 {
+		columns := []schema.Column{{Name: "short", Kind: schema.Name}, {Name: "name", Kind: schema.Name}}
+		p.add(nil, "INSERT INTO rekey.names (short, name) SELECT * FROM unnest($1::bytea[], $2::bytea[]) ON CONFLICT (short) DO NOTHING", arrays(columns, long)...)
 	}
 }
 

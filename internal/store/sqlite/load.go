@@ -10,7 +10,36 @@ import (
 )
 
 // Load visits every row but the data keys, as store.Store says.
-func (s *Store) Load(ctx context.Context, visit func(row.Row) error) (err error) {
+func (s *Store) Load(ctx context.Context, visit func(row.Row) error) error {
+	return s.snapshot(ctx, func(reader *conn) error {
+		for _, t := range schema.Tables() {
+			if t.Unloaded() {
+				continue
+			}
+			if err := s.visitTable(ctx, reader, t, statementsOf[t].load, t.Row, visit); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Export visits every row with its content, as store.Store says.
+func (s *Store) Export(ctx context.Context, visit func(row.Row) error) error {
+	return s.snapshot(ctx, func(reader *conn) error { return s.export(ctx, reader, visit) })
+}
+
+func (s *Store) export(ctx context.Context, reader *conn, visit func(row.Row) error) error {
+	for _, t := range schema.Tables() {
+		if err := s.visitTable(ctx, reader, t, statementsOf[t].export, t.Whole, visit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// snapshot lends a connection within a transaction that only reads.
+func (s *Store) snapshot(ctx context.Context, do func(*conn) error) (err error) {
 	reader, err := s.borrow(ctx)
 	if err != nil {
 		return err
@@ -24,18 +53,11 @@ func (s *Store) Load(ctx context.Context, visit func(row.Row) error) (err error)
 			err = errors.Join(err, s.failure(endErr, "loading"))
 		}
 	}()
-	for _, t := range schema.Tables() {
-		if t.Unloaded() {
-			continue
-		}
-		if err := s.loadTable(ctx, reader, t, visit); err != nil {
-			return err
-		}
-	}
-	return nil
+	return do(reader)
 }
 
-func (s *Store) loadTable(ctx context.Context, reader *conn, t *schema.Table, visit func(row.Row) error) error {
+func (s *Store) visitTable(ctx context.Context, reader *conn, t *schema.Table, sql string,
+	decode func([]schema.Value) (row.Row, error), visit func(row.Row) error) error {
 	var visitErr error
 	n := 0
 	err := reader.query(func(values []driver.Value) error {
@@ -44,13 +66,13 @@ func (s *Store) loadTable(ctx context.Context, reader *conn, t *schema.Table, vi
 				return visitErr
 			}
 		}
-		r, err := t.Row(values)
+		r, err := decode(values)
 		if err != nil {
 			return err
 		}
 		visitErr = visit(r)
 		return visitErr
-	}, statementsOf[t].load)
+	}, sql)
 	if visitErr != nil {
 		return visitErr
 	}
