@@ -10,6 +10,8 @@
 //   - a sealed value opens only under the data key that it names and with the
 //     additional data that it was sealed with, byte for byte. Callers bind a value
 //     to its row and version through that text;
+//   - a stream ([Writer], [Reader]) of any length takes little memory, and gives out only
+//     what it has authenticated; what was changed, moved or cut off is refused;
 //   - wrong keys and damaged bytes are faults in words, never a panic;
 //   - no key is printed by any formatting verb, and this package's copies of a
 //     key's bytes are zeroed when the cipher has been made of them.
@@ -33,6 +35,7 @@ import (
 const (
 	formatSealed  = 'R' // a value sealed with a data key
 	formatWrapped = 'K' // a data key wrapped by a root key
+	formatStream  = 'S' // the key of a stream, wrapped by a root key
 	formatConjur  = 'G' // a value sealed by Conjur
 )
 
