@@ -26,6 +26,7 @@ const (
 	msgAccount     = "account"
 	msgFactory     = "host-factory"
 	msgFactoryHost = "host-factory-host"
+	msgBackup      = "backup"
 )
 
 // Origin is what the events of one request have in common: who acted, from where

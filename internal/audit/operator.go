@@ -14,3 +14,16 @@ func (o Origin) SigningKeyRotate(account, keyID string, err error) *Record {
 	return o.event(msgAccount, "rotate", []Pair{{"account", account}, {"key", keyID}},
 		o.by("successfully rotated", "failed to rotate", " the token-signing key of account "+account), err)
 }
+
+// Backup is everything leaving the store, encrypted. It is recorded before anything has
+// left; if that fails on the way, there is a second record.
+func (o Origin) Backup(fingerprint string, err error) *Record {
+	return o.event(msgBackup, "backup", []Pair{{"key", fingerprint}},
+		o.by("took", "failed to take", " a backup for the key "+fingerprint), err)
+}
+
+// Restore is an empty store being filled from a backup.
+func (o Origin) Restore(created, digest string, err error) *Record {
+	return o.event(msgBackup, "restore", []Pair{{"created", created}, {"digest", digest}},
+		o.by("restored", "failed to restore", " the backup of "+created), err)
+}

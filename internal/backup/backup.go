@@ -1,5 +1,5 @@
 // Package backup carries everything that a store has to somewhere else: into an archive
-// (Write), from one into an empty store (Restore), or from store to store (Copy).
+// (Write), from one into an empty store (Archive.Restore), or from store to store (Copy).
 //
 // It promises that what has been carried is the state of one moment and complete: rows
 // are counted, and digested, where they come from and, within the transaction that stores
@@ -68,13 +68,16 @@ func Write(ctx context.Context, to io.Writer, from store.Store, key *seal.Root, 
 	return summary, nil
 }
 
-// archive is one that is being read.
-type archive struct {
-	created time.Time
+// Archive is one that is being read, once.
+type Archive struct {
+	Created time.Time // when it was begun
+
 	records *reader
 }
 
-func open(from io.Reader, key *seal.Root) (*archive, error) {
+// Open begins to read an archive with the key that it was written for. It is a fault of
+// kind Invalid if it is for another key, by the fingerprints of both.
+func Open(from io.Reader, key *seal.Root) (*Archive, error) {
 	heading := make([]byte, headingSize)
 	n, err := io.ReadFull(from, heading)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -95,14 +98,14 @@ func open(from io.Reader, key *seal.Root) (*archive, error) {
 	if err != nil {
 		return nil, fault.Wrap(err, "the backup cannot be read")
 	}
-	return &archive{
-		created: time.UnixMilli(int64(binary.BigEndian.Uint64(heading[len(magic):]))).UTC(),
+	return &Archive{
+		Created: time.UnixMilli(int64(binary.BigEndian.Uint64(heading[len(magic):]))).UTC(),
 		records: &reader{r: bufio.NewReaderSize(opened, 32<<10)},
 	}, nil
 }
 
 // rows visits every row, and then makes sure that they are those that were written.
-func (a *archive) rows(visit func(row.Row) error) (Summary, error) {
+func (a *Archive) rows(visit func(row.Row) error) (Summary, error) {
 	tally := tally{}
 	for {
 		r, err := a.records.next()
@@ -120,7 +123,7 @@ func (a *archive) rows(visit func(row.Row) error) (Summary, error) {
 		}
 	}
 	read := tally.summary()
-	read.Created = a.created
+	read.Created = a.Created
 	if read.Rows != a.records.count || tally.digest != a.records.digest {
 		return Summary{}, fault.New(fault.Invalid, "the backup was written with %d rows and the digest %x, but has %d rows and the digest %s",
 			a.records.count, a.records.digest, read.Rows, read.Digest)

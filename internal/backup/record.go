@@ -169,7 +169,7 @@ func newer(what string) error {
 func (r *reader) row() (row.Row, error) {
 	values := make([]schema.Value, len(r.table.Columns))
 	for i, c := range r.table.Columns {
-		values[i] = map[schema.Kind]schema.Value{schema.Name: "", schema.Text: "", schema.Int: int64(0), schema.Bool: false, schema.Bytes: []byte{}}[c.Kind]
+		values[i] = empty(c.Kind)
 	}
 	for _, at := range r.columns {
 		v, err := r.value(r.table.Columns[at].Kind)
@@ -179,6 +179,19 @@ func (r *reader) row() (row.Row, error) {
 		values[at] = v
 	}
 	return r.table.Whole(values)
+}
+
+// empty is what a column has that the writer did not know.
+func empty(kind schema.Kind) schema.Value {
+	switch kind {
+	case schema.Int:
+		return int64(0)
+	case schema.Bool:
+		return false
+	case schema.Bytes:
+		return []byte{}
+	}
+	return ""
 }
 
 func (r *reader) value(kind schema.Kind) (schema.Value, error) {

@@ -5,6 +5,7 @@ import (
 
 	"rekey/internal/fault"
 	"rekey/internal/ident"
+	"rekey/internal/rotation/target"
 	"rekey/internal/row"
 )
 
@@ -41,6 +42,22 @@ func Resume(w *row.Rotation) error {
 		leave(w)
 	}
 	return nil
+}
+
+// Hold keeps the rotation of a restored store away from its target, which may have got
+// newer credentials since: it is paused and suspended, so that nothing is begun, finished
+// or ended until it is resumed. Who has worked on it or wanted it then does not count.
+func Hold(w *row.Rotation, reason string, now time.Time) {
+	if w.PausedAt.IsZero() {
+		w.PausedAt, w.PausedBy, w.PauseReason = now, "", reason
+	}
+	if w.State != Quarantined {
+		w.State = Suspended
+		w.ErrorClass, w.ErrorMessage, w.ErrorAt = target.Refused.String(), reason, now
+	}
+	w.RequestedAt, w.RequestedBy, w.Reconcile = zero, "", false
+	w.Holder, w.LeaseUntil = "", zero
+	w.Revision++
 }
 
 // Retry tries again what has failed, from the start of all counting. It leaves quarantine.

@@ -41,11 +41,7 @@ type Backend struct {
 // configuration names. Audit records go to
 // auditOut where the configuration says stdout.
 func Open(ctx context.Context, cfg config.Config, auditOut io.Writer, log *slog.Logger) (*Backend, error) {
-	text, err := rootKey(&cfg)
-	if err != nil {
-		return nil, err
-	}
-	root, err := seal.ParseRoot(cfg.DataKeyName, text)
+	root, err := openRoot(&cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -75,6 +71,14 @@ func Open(ctx context.Context, cfg config.Config, auditOut io.Writer, log *slog.
 		return nil, errors.Join(err, rows.Close(), records.Close())
 	}
 	return &Backend{Core: useCases, store: rows, audit: records, hooks: hooks, cfg: cfg, log: log, count: count}, nil
+}
+
+func openRoot(cfg *config.Config) (*seal.Root, error) {
+	text, err := rootKey(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return seal.ParseRoot(cfg.DataKeyName, text)
 }
 
 func openStore(ctx context.Context, cfg *config.Config) (store.Store, error) {

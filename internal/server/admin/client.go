@@ -66,36 +66,57 @@ func (c *Client) RehearsePolicy(ctx context.Context, account string, text []byte
 }
 
 func call[Out, In any](ctx context.Context, c *Client, path string, in In) (out Out, err error) {
+	response, err := c.ask(ctx, path, in)
+	if err != nil {
+		return out, err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return out, refusal(response)
+	}
+	answer, err := io.ReadAll(response.Body)
+	if err == nil {
+		err = json.Unmarshal(answer, &out)
+	}
+	return out, fault.Wrap(err, "reading the answer")
+}
+
+// ask sends a request; the caller closes the body of the answer.
+func (c *Client) ask(ctx context.Context, path string, in any) (*http.Response, error) {
 	body, err := json.Marshal(in)
 	if err != nil {
-		return out, fault.Wrap(err, "writing the request")
+		return nil, fault.Wrap(err, "writing the request")
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://rekey"+path, bytes.NewReader(body))
 	if err != nil {
-		return out, fault.Wrap(err, "writing the request")
+		return nil, fault.Wrap(err, "writing the request")
 	}
 	response, err := c.transport.RoundTrip(request)
 	if err != nil {
-		return out, &fault.Error{Kind: fault.Unavailable, Message: "the server does not answer on its socket: " + err.Error(), Cause: err,
+		return nil, &fault.Error{Kind: fault.Unavailable, Message: "the server does not answer on its socket: " + err.Error(), Cause: err,
 			Advice: "look whether it is being stopped, and try again"}
 	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
-	if err != nil {
-		return out, fault.Wrap(err, "reading the answer")
-	}
-	var refused problem
-	switch {
-	case response.StatusCode == http.StatusOK:
-		err = json.Unmarshal(answer, &out)
-	case response.StatusCode == http.StatusForbidden: // OnlyOperator's
+	return response, nil
+}
+
+// refusal is the error that an answer is.
+func refusal(response *http.Response) error {
+	if response.StatusCode == http.StatusForbidden { // OnlyOperator's
 		e := fault.New(fault.Forbidden, "the server refuses to be administered by this user")
 		e.Advice = "run the command as the user whom the server runs as, or as root"
-		return out, e
-	case json.Unmarshal(answer, &refused) == nil && refused.Message != "":
-		return out, &fault.Error{Kind: refused.Kind, Message: refused.Message, Advice: refused.Advice, Line: refused.Line, Column: refused.Column}
-	default:
-		return out, fault.New(fault.Internal, "the server answered on its socket: %s %s", response.Status, bytes.TrimSpace(answer))
+		return e
 	}
-	return out, fault.Wrap(err, "reading the answer")
+	answer, err := io.ReadAll(response.Body)
+	if err != nil {
+		return fault.Wrap(err, "reading the answer")
+	}
+	return refused(answer, response.Status)
+}
+
+func refused(answer []byte, status string) error {
+	var p problem
+	if json.Unmarshal(answer, &p) == nil && p.Message != "" {
+		return &fault.Error{Kind: p.Kind, Message: p.Message, Advice: p.Advice, Line: p.Line, Column: p.Column}
+	}
+	return fault.New(fault.Internal, "the server answered on its socket: %s %s", status, bytes.TrimSpace(answer))
 }

@@ -31,6 +31,7 @@ func Handler(c *core.Core) http.Handler {
 	mux.Handle("POST "+pathResetPassword, operation(o.resetPassword))
 	mux.Handle("POST "+pathLoadRootPolicy, operation(o.loadPolicy))
 	mux.Handle("POST "+pathRehearsePolicy, operation(o.rehearsePolicy))
+	mux.HandleFunc("POST "+pathBackup, o.backup)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := c.CatchUp(r.Context()); err != nil {
 			refuse(w, err)
