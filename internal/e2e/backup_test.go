@@ -134,7 +134,9 @@ func (d *drill) rest(c *client, v *rotated) {
 	d.t.Helper()
 	c.must(d.t, 204, "POST", "/rotations/demo/variable/"+v.path()+"?pause", "")
 	eventually(d.t, time.Minute, func() bool { return d.status(c, v).State == rotation.Idle })
-	get := func(name string) string { return c.must(d.t, 200, "GET", "/secrets/demo/variable/"+v.name+"%2F"+name, "").body }
+	get := func(name string) string {
+		return c.must(d.t, 200, "GET", "/secrets/demo/variable/"+v.name+"%2F"+name, "").body
+	}
 	d.works[v] = [2]string{get("username"), get("password")}
 }
 
