@@ -313,6 +313,30 @@ func TestACopyIsTheSame(t *testing.T) {
 	}
 }
 
+// busy is a store that is written to while it is read.
+type busy struct {
+	store.Store
+	t *testing.T
+}
+
+func (s busy) Export(ctx context.Context, visit func(row.Row) error) error {
+	err := s.Store.Export(ctx, visit)
+	set := &row.Set{}
+	set.Add(row.Insert, row.Role{ID: "acme:user:late"})
+	if _, failed := s.Commit(ctx, []*row.Set{set}); failed != nil {
+		s.t.Error(failed)
+	}
+	return err
+}
+
+func TestACopyOfAStoreThatIsServedIsRefused(t *testing.T) {
+	from, root := filled(t)
+	into := newStore(t)
+	if _, err := backup.Copy(ctx, busy{from, t}, into, root, nil); !fault.Is(err, fault.Conflict) || len(rows(t, into)) > 0 {
+		t.Errorf("%v, %d rows", err, len(rows(t, into)))
+	}
+}
+
 // big is a store with many rows that are made as they are read.
 type big struct {
 	store.Store

@@ -30,13 +30,17 @@ func opens(root *seal.Root, r row.Row) error {
 	return err
 }
 
+// Reason is how the reason begins for which a restored rotation is paused; then follows
+// the moment of the backup.
+const Reason = "restored from the backup of "
+
 // Restore fills an empty store from an archive, completely or not at all; what stands in
 // the store is read back before it counts. Unless act is set, rotations are held until
 // somebody resumes them, and what webhooks were still to be told is dropped. root is what
 // wraps the data keys. The result describes the archive.
 func (a *Archive) Restore(ctx context.Context, into store.Store, root *seal.Root, act bool, now time.Time) (read Summary, err error) {
 	h := &hold{
-		reason:   "restored from the backup of " + a.Created.Format(time.RFC3339),
+		reason:   Reason + a.Created.Format(time.RFC3339),
 		now:      now.UTC().Truncate(time.Millisecond),
 		rotating: map[ident.ID]bool{},
 	}

@@ -86,7 +86,7 @@ func command() *cobra.Command {
 	add(groupWork, initCommand(), loginCommand(), logoutCommand(), whoAmICommand(), doctorCommand(), authenticateCommand(), variableCommand(), rotationCommand(),
 		policyCommand(), hostCommand(), userCommand(), listCommand(), resourceCommand(), roleCommand(), checkCommand(),
 		hostFactoryCommand(), authenticatorCommand(), publicKeysCommand(), authnCommand(), showCommand(), execCommand(), providerCommand(), envCommand(), agentCommand())
-	add(groupRun, quickstartCommand(), serverCommand(), accountCommand(), signingKeyCommand(), dataKeyCommand(), backupCommand(), restoreCommand(), configCommand(), waitCommand())
+	add(groupRun, quickstartCommand(), serverCommand(), accountCommand(), signingKeyCommand(), dataKeyCommand(), backupCommand(), restoreCommand(), storeCommand(), configCommand(), waitCommand())
 	root.AddCommand(versionCommand(), manCommand())
 	return root
 }

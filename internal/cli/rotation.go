@@ -18,7 +18,7 @@ func rotationCommand() *cobra.Command {
 	group := &cobra.Command{Use: "rotation", Short: "See and steer the rotation of values on their targets"}
 	group.AddCommand(rotationListCommand(), rotationStatusCommand(), rotationHistoryCommand(), rotationPlanCommand(), rotationRotateCommand(),
 		rotationPauseCommand(), deliveriesCommand(),
-		steerCommand("resume", "End a pause", "Ends a pause. It also ends a suspension: the target as it is now is the right one.", "Resumed"),
+		resumeCommand(),
 		steerCommand("retry", "Try again at once", "Tries again at once what has failed, also out of quarantine.", "Asked for another try"),
 		steerCommand("reconcile", "Set a new value without knowing the old one",
 			"Tries again at once and, if the target accepts none of the known passwords, has its administrator set a\nnew one. It takes a rotator with an administrator.", "Asked for a new value"),
