@@ -28,7 +28,7 @@ func backupCommand() *cobra.Command {
 		Long: "Writes everything that the server keeps into a new file, as of one moment, while the server runs or is stopped.\n" +
 			"The file is encrypted and authenticated under a key that the root key wraps, or a key of its own. It does\n" +
 			"not have the root key, the configuration, certificates, or the audit. The file appears when it is complete.",
-		Example: "  rekey backup monday.backup",
+		Example: "  rekey backup tuesday.backup",
 		Args:    exactly(1),
 	}, false, func(cmd *cobra.Command, local *admin.Client, args []string) error {
 		var key admin.BackupKey
@@ -86,7 +86,7 @@ func restoreCommand() *cobra.Command {
 			"takes the root key of the server that was backed up, and refuses a store that is not empty. Rotations are held:\n" +
 			"targets may have got newer passwords since. See how they stand with 'rekey rotation plan', and let them go on\n" +
 			"with 'rekey rotation resume'.",
-		Example: "  rekey backup monday.backup && rekey restore monday.backup --check\n  rekey restore monday.backup --data-dir new --data-key-file \"$REKEY_DATA_DIR/root.key\"",
+		Example: "  rekey restore monday.backup --check\n  rekey restore monday.backup --data-dir new --data-key-file root.key",
 		Args:    exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			loaded, err := config.LoadLocal(sources(cmd))

@@ -20,7 +20,7 @@ func storeCommand() *cobra.Command {
 		Long: "Copies everything, whichever way, completely or not at all; what dies on the way is begun again. A STORE is a data\n" +
 			"directory or a URL as in postgres://USER@HOST/DATABASE; the password may stand in ~/.pgpass. Stop the servers of\n" +
 			"both first. Rotations go on where the copy is served, so do not serve the source any more.",
-		Example: "  rekey backup before.backup && rekey restore before.backup --data-dir old --data-key-file \"$REKEY_DATA_DIR/root.key\" &&\n    rekey store copy --from old --to new --data-key-file \"$REKEY_DATA_DIR/root.key\"",
+		Example: "  rekey store copy --from old --to new",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if from == "" || to == "" {
