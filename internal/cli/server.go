@@ -37,11 +37,19 @@ func serverCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return errors.Join(serve(cmd, backend, loaded.Account, log), backend.Close())
+			return errors.Join(serve(cmd, backend, accountToMake(&loaded.Config), log), backend.Close())
 		},
 	}
 	addSettings(cmd.Flags())
 	return cmd
+}
+
+// accountToMake is the account that a server has to make if it is missing; empty for none.
+func accountToMake(cfg *config.Config) string {
+	if cfg.ReadOnly {
+		return ""
+	}
+	return cfg.Account
 }
 
 // serve makes the account if it is asked for and missing, and serves until the

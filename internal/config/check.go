@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"os"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"rekey/internal/secret"
 )
@@ -31,8 +33,26 @@ func checkConsistency(text string) error {
 	if text == "strict" {
 		return nil
 	}
-	if d, err := time.ParseDuration(bound); !bounded || err != nil || d < 100*time.Millisecond || d > time.Hour {
-		return errors.New("it is neither strict nor bounded: and a duration from 100ms to 1h, such as bounded:5s")
+	if d, err := time.ParseDuration(bound); !bounded || err != nil || d < 100*time.Millisecond || d > longestStaleness {
+		return errors.New("it is neither strict nor bounded: and a duration from 100ms to 168h, such as bounded:5s")
+	}
+	return nil
+}
+
+// How old the answers of a server may be that also writes, and of any. Whoever was locked
+// out still gets in for as long where the primary is away.
+const (
+	longestStalenessOfWriters = time.Hour
+	longestStaleness          = 7 * 24 * time.Hour
+)
+
+func checkLeader(text string) error {
+	if text == "" {
+		return nil
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || strings.ContainsFunc(text, unicode.IsControl) {
+		return errors.New("it is not a URL such as https://rekey.example.com")
 	}
 	return nil
 }
@@ -136,6 +156,7 @@ func (c *Config) conflicts() (problems []Problem) {
 	case c.TLSCertificate == "" && c.TLSKey != "":
 		add("tls_certificate", "there is a private key, but no certificate", "set tls_certificate to the file with the key's certificate")
 	}
+	problems = append(problems, c.readOnlyConflicts()...)
 	for _, p := range c.RotationPrograms {
 		if err := checkProgram(p.Path); err != nil {
 			add("rotation_programs", "program '"+p.Name+"' cannot be used: "+err.Error(), "install it, so that only its owner can write it, or leave it out")
@@ -151,6 +172,27 @@ func (c *Config) conflicts() (problems []Problem) {
 		add("listen", fmt.Sprintf("plain HTTP on %s would send secrets in the clear", c.Listen),
 			"set tls_certificate and tls_key, or tls_self_signed, or listen on 127.0.0.1; "+
 				"if a proxy in front speaks TLS with the clients, say so with tls_terminated_by_proxy")
+	}
+	return problems
+}
+
+// readOnlyConflicts tells what does not go with read_only, or without it.
+func (c *Config) readOnlyConflicts() (problems []Problem) {
+	add := func(key, message, remedy string) {
+		problems = append(problems, Problem{Setting: key, Message: message, Remedy: remedy})
+	}
+	if checkConsistency(c.Consistency) != nil {
+		return nil
+	}
+	switch {
+	case c.ReadOnly && c.DatabaseURL.Len() == 0:
+		add("read_only", "a data directory has no other server that could write", "set database_url to a standby, or leave read_only out")
+	case c.ReadOnly && c.Staleness() == 0:
+		add("consistency", "a read-only server cannot be strict: its database follows behind another one", "say how old its answers may be, such as bounded:1h, or leave read_only out")
+	case !c.ReadOnly && c.Staleness() > longestStalenessOfWriters:
+		add("consistency", "only a read-only server may give answers that are older than 1h", "shorten it, or set read_only")
+	case !c.ReadOnly && c.LeaderURL != "":
+		add("leader_url", "this server takes changes itself", "set read_only, or leave leader_url out")
 	}
 	return problems
 }

@@ -23,6 +23,8 @@ type Config struct {
 	DataDir              string
 	DatabaseURL          secret.Bytes // empty: SQLite in DataDir
 	Consistency          string       // strict or bounded:DURATION
+	ReadOnly             bool         // the database may be a standby
+	LeaderURL            string       // of a server that is not read-only; empty if not told
 	DataKey              secret.Bytes // base64 of 32 bytes, or empty when the key comes from DataKeyFile
 	DataKeyFile          string       // absolute or relative to the working directory; never empty
 	DataKeyName          string       // where the root key comes from, for messages

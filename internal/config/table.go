@@ -34,9 +34,20 @@ func table() []*Setting {
 		},
 		{
 			Key: "consistency", ServerOnly: true, Env: []string{"REKEY_CONSISTENCY"}, Flag: "consistency", Type: "strict or bounded:DURATION", Default: "strict",
-			Doc:   "With a shared database: whether each answer reflects all that any server has acknowledged before the request (`strict`, at the price of a round trip to the database that requests share), or may be older by a duration such as `bounded:5s`. A server that has not reached the database for longer than that refuses to answer.",
+			Doc:   "With a shared database: whether each answer reflects all that any server has acknowledged before the request (`strict`, at the price of a round trip to the database that requests share), or may be older by a duration such as `bounded:5s`. A server that has not reached the database for longer than that refuses to answer. At most 1h, and 168h for a read-only server.",
 			field: func(c *Config) any { return &c.Consistency },
 			check: func(c *Config) error { return checkConsistency(c.Consistency) },
+		},
+		{
+			Key: "read_only", ServerOnly: true, Env: []string{"REKEY_READ_ONLY"}, Flag: "read-only", Type: "true or false", Default: "false",
+			Doc:   "With a shared database, which may be a standby: answer logins and reads, and refuse every change. consistency has to be bounded: it says how old what the standby has may be (up to 168h), also while the primary is away. See [several servers](high-availability.md#read-only-nodes).",
+			field: func(c *Config) any { return &c.ReadOnly },
+		},
+		{
+			Key: "leader_url", ServerOnly: true, Env: []string{"REKEY_LEADER_URL"}, Flag: "leader-url", Type: "URL",
+			Doc:   "Where a read-only server sends those who want to change something: a server that is not read-only, or the load balancer before several. It stands in the message of the refusal, and in its header `Rekey-Leader`.",
+			field: func(c *Config) any { return &c.LeaderURL },
+			check: func(c *Config) error { return checkLeader(c.LeaderURL) },
 		},
 		{
 			Key: "data_key", Env: []string{"REKEY_DATA_KEY", "CONJUR_DATA_KEY"}, Type: "base64 of 32 bytes", Secret: true,

@@ -206,7 +206,7 @@ func (c *Core) checkPassword(ctx context.Context, hash *row.Password, proof secr
 	if !ok {
 		return nil, refused("CONJ00002E Invalid credentials")
 	}
-	if rehash {
+	if rehash && !c.config.ReadOnly {
 		return c.rehash(ctx, hash, proof), nil
 	}
 	return hash.Sealed, nil

@@ -188,6 +188,9 @@ func unavailable(err error, what string) error {
 // commit makes a set durable and applied. store.ErrChanged says that the caller has
 // to look again.
 func (c *Core) commit(ctx context.Context, set *row.Set) error {
+	if err := c.writable(); err != nil {
+		return err
+	}
 	if err := c.addNews(set); err != nil {
 		return err
 	}

@@ -35,8 +35,12 @@ func (c *Core) CatchUp(ctx context.Context) error {
 		}
 		return nil
 	}
-	if age := time.Since(c.committer.Fresh()); age > c.config.Staleness {
-		return &fault.Error{Kind: fault.Unavailable, Message: "this server has not reached the database for longer than its answers may be old",
+	if age := c.Age(); age > c.config.Staleness {
+		message := "this server has not reached the database for longer than its answers may be old"
+		if c.config.ReadOnly {
+			message = "this read-only server has not heard of the nodes that write for longer than its answers may be old"
+		}
+		return &fault.Error{Kind: fault.Unavailable, Message: message,
 			Log: fmt.Sprintf("for %s, but may for %s", age.Round(time.Millisecond), c.config.Staleness)}
 	}
 	return nil
@@ -49,7 +53,8 @@ const followEvery = time.Second
 
 // follow looks for what other nodes have stored, until Close.
 func (c *Core) follow() {
-	if _, shared := c.store.(store.Shared); !shared {
+	shared, ok := c.store.(store.Shared)
+	if !ok {
 		return
 	}
 	pause := followEvery
@@ -68,6 +73,12 @@ func (c *Core) follow() {
 		err := c.committer.CatchUp(context.Background())
 		if err != nil && !failing {
 			c.log.Warn("what other nodes have stored cannot be read", "error", err)
+		}
+		if err == nil && !c.config.ReadOnly {
+			err = shared.Beat(context.Background())
+			if err != nil && !failing {
+				c.log.Warn("the time cannot be left for replicas", "error", err)
+			}
 		}
 		failing = err != nil
 		timer.Reset(pause)

@@ -44,6 +44,8 @@ type Config struct {
 	PasswordCost    int               // of bcrypt
 	CacheBytes      int               // most memory for sealed values; 0 for the default
 	Staleness       time.Duration     // how old answers may be where several nodes share a store; 0: not at all
+	ReadOnly        bool              // nothing is changed; the store may be a replica
+	Leader          string            // URL of a node that changes things, for the errors of one that does not; may be empty
 }
 
 // Default is what holds where the operator says nothing.

@@ -35,9 +35,10 @@ func newUses() *uses {
 }
 
 // unused tells whether a use of the role's key is worth remembering: it is the first
-// one of this key, or of this hour. The caller of this holds the graph.
+// one of this key, or of this hour. A read-only node remembers none. The caller of this
+// holds the graph.
 func (c *Core) unused(r *rbac.Role) bool {
-	return r.KeyUsed < r.Key.RotatedAt.UnixMilli() || c.clock().UnixMilli()-r.KeyUsed >= useAccuracy.Milliseconds()
+	return !c.config.ReadOnly && (r.KeyUsed < r.Key.RotatedAt.UnixMilli() || c.clock().UnixMilli()-r.KeyUsed >= useAccuracy.Milliseconds())
 }
 
 func (u *uses) note(id ident.ID, at time.Time) {

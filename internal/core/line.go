@@ -112,6 +112,9 @@ func (c *Core) order(ctx context.Context, do change, alone bool) (own, before *f
 	if err != nil || len(set.Changes) == 0 {
 		return nil, before, err
 	}
+	if err := c.writable(); err != nil {
+		return nil, before, err
+	}
 	return c.depart(set, before), before, nil
 }
 

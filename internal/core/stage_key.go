@@ -51,7 +51,8 @@ func (c *Core) stageOnce(ctx context.Context, caller Caller, target ident.ID, pl
 }
 
 // promote makes the staged key that somebody shows the role's key, durably. Somebody
-// else may have done so just before.
+// else may have done so just before. A read-only node refuses: it must not let in by a key
+// that lapses if nobody promotes it, or its holder would forget the one before it.
 func (c *Core) promote(ctx context.Context, o Origin, id ident.ID, key secret.Bytes) error {
 	promoted := false
 	err := c.retry(func() (once error) {
@@ -113,7 +114,7 @@ func (c *Core) refuseLapsed(ctx context.Context, o Origin, id ident.ID) error {
 func (c *Core) forgetLapsed(ctx context.Context, id ident.ID) (bool, error) {
 	defer c.rows.lock(id)()
 	held := c.held(id)
-	if !c.lapsed(held.staged) {
+	if !c.lapsed(held.staged) || c.config.ReadOnly {
 		return false, nil
 	}
 	set := &row.Set{Require: held.unchanged()}

@@ -32,6 +32,7 @@ const (
 	Busy                        // 409 with Retry-After: a concurrent policy load
 	TooLarge                    // 413
 	Unavailable                 // 503: try again later
+	ReadOnly                    // 503: this node changes nothing, another one does
 )
 
 // Error is an error of the vocabulary.

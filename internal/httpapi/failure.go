@@ -44,6 +44,7 @@ var meanings = map[fault.Kind]meaning{
 	fault.Busy:            {http.StatusConflict, "policy_conflict", false},
 	fault.TooLarge:        {http.StatusRequestEntityTooLarge, "payload_too_large", false},
 	fault.Unavailable:     {http.StatusServiceUnavailable, "unavailable", false},
+	fault.ReadOnly:        {http.StatusServiceUnavailable, "read_only", true},
 }
 
 // failureOf is the one mapping from errors to the wire. What is not of the vocabulary,

@@ -7,12 +7,13 @@ import (
 )
 
 // health tells whether people should look after the server. It answers 200 as long as it
-// answers: what waits for people is no reason to send requests elsewhere.
+// answers: what waits for people is no reason to send requests elsewhere. A read-only
+// server tells how old its answers may be, too.
 func (a *api) health(e *exchange) error {
 	f := a.core.RotationFigures()
 	overdue, quarantined := f.Oldest > a.overdue, f.States[rotation.Quarantined] > 0
 	status := "ok"
-	if overdue || quarantined {
+	if overdue || quarantined || a.core.TooOld() {
 		status = "degraded"
 	}
 	return e.answerJSON(func(to []byte) []byte {
@@ -20,6 +21,11 @@ func (a *api) health(e *exchange) error {
 		to = strconv.AppendBool(to, overdue)
 		to = append(to, `,"quarantined":`...)
 		to = strconv.AppendBool(to, quarantined)
-		return append(to, "}}"...)
+		to = append(to, '}')
+		if a.core.ReadOnly() {
+			to = append(to, `,"read_only":true,"age":`...)
+			to = strconv.AppendFloat(to, a.core.Age().Seconds(), 'f', 3, 64)
+		}
+		return append(to, '}')
 	})
 }

@@ -44,6 +44,9 @@ type Options struct {
 	Metrics *metrics.Metrics
 	// OverdueLimit is for how long a rotation may be overdue while the server is well.
 	OverdueLimit time.Duration
+	// Leader is the URL of a server that takes changes, for those that this one refuses
+	// because it is read-only; it may be empty.
+	Leader string
 	// NoHostFactories takes the routes of host factories away.
 	NoHostFactories bool
 }
@@ -57,6 +60,7 @@ type api struct {
 	bodies    *semaphore.Weighted // room for large ones
 	metrics   *metrics.Metrics
 	overdue   time.Duration
+	leader    string
 }
 
 // New is the handler of the whole API. It is safe for concurrent use and follows the
@@ -70,7 +74,7 @@ func New(c *core.Core, opts Options) http.Handler {
 		return opts.NoHostFactories && strings.HasPrefix(r.pattern, "/host_factor") || opts.Metrics == nil && r.pattern == "/metrics"
 	})
 	return &api{core: c, log: log, proxies: opts.TrustedProxies, listLimit: opts.ListLimit, routes: newRouting(served), bodies: semaphore.NewWeighted(roomForBodies),
-		metrics: opts.Metrics, overdue: opts.OverdueLimit}
+		metrics: opts.Metrics, overdue: opts.OverdueLimit, leader: opts.Leader}
 }
 
 // ServeHTTP answers one request. The order of the steps is part of the protocol.
@@ -171,7 +175,11 @@ func (a *api) admit(e *exchange, rule credential) (done bool, err error) {
 func (a *api) fail(e *exchange, err error) {
 	f := failureOf(err, e.accept.v2)
 	level := slog.LevelDebug
-	if f.status >= 500 && !errors.Is(err, context.Canceled) {
+	if fault.Is(err, fault.ReadOnly) {
+		if a.leader != "" {
+			e.w.Header()["Rekey-Leader"] = []string{a.leader}
+		}
+	} else if f.status >= 500 && !errors.Is(err, context.Canceled) {
 		level = slog.LevelError
 	}
 	if f.status >= 500 {

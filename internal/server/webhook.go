@@ -28,9 +28,9 @@ func toTell(hooks []webhook.Hook) (told []core.Hook) {
 	return told
 }
 
-// notify tells webhooks, nil if there are none.
+// notify tells webhooks, nil if there are none, or others have to note what was told.
 func (b *Backend) notify() func(context.Context) {
-	if len(b.hooks) == 0 {
+	if len(b.hooks) == 0 || b.cfg.ReadOnly {
 		return nil
 	}
 	allowed := egress(b.cfg.WebhookTargets)

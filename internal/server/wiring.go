@@ -90,6 +90,9 @@ func openStore(ctx context.Context, cfg *config.Config) (store.Store, error) {
 		return nil, &fault.Error{Kind: fault.Unavailable, Message: "the data directory cannot be made: " + err.Error(), Cause: err,
 			Advice: "name another one with --data-dir or REKEY_DATA_DIR"}
 	}
+	if cfg.ReadOnly {
+		return postgres.OpenReadOnly(ctx, cfg.DatabaseURL.RevealString())
+	}
 	return postgres.Open(ctx, cfg.DatabaseURL.RevealString())
 }
 
@@ -107,7 +110,7 @@ func coreConfig(cfg *config.Config) core.Config {
 	c.SecretVersions, c.PolicyVersions = cfg.SecretVersions, cfg.PolicyVersions
 	c.EffectiveDepth, c.EffectiveLimit = cfg.EffectiveDepth, cfg.EffectiveLimit
 	c.UsersInRootOnly = cfg.UsersInRootOnly
-	c.Staleness = cfg.Staleness()
+	c.Staleness, c.ReadOnly, c.Leader = cfg.Staleness(), cfg.ReadOnly, cfg.LeaderURL
 	c.Passwords = map[string]string{}
 	for user, password := range cfg.Passwords {
 		c.Passwords[user] = password.RevealString()
@@ -121,7 +124,7 @@ func (b *Backend) Server() *Server {
 		Config: b.cfg,
 		Handler: httpapi.New(b.Core, httpapi.Options{
 			TrustedProxies: b.cfg.TrustedProxies, ListLimit: b.cfg.ListLimitMax, NoHostFactories: !b.cfg.HostFactories, Log: b.log,
-			Metrics: b.count, OverdueLimit: b.cfg.RotationOverdueLimit,
+			Metrics: b.count, OverdueLimit: b.cfg.RotationOverdueLimit, Leader: b.cfg.LeaderURL,
 		}),
 		Admin:  admin.Handler(b.Core),
 		Rotate: b.rotate(),
@@ -132,9 +135,10 @@ func (b *Backend) Server() *Server {
 	}
 }
 
-// rotate is the engine that rotates values on their targets, nil if it is turned off.
+// rotate is the engine that rotates values on their targets, nil if it is turned off or
+// nothing may be changed.
 func (b *Backend) rotate() func(context.Context) {
-	if !b.cfg.Rotation {
+	if !b.cfg.Rotation || b.cfg.ReadOnly {
 		return nil
 	}
 	o := engine.Default(b.log)

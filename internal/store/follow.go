@@ -163,14 +163,24 @@ func (f *follower) run() {
 		if q == nil {
 			return
 		}
-		begun := time.Now()
-		if q.err = f.pull(); q.err == nil {
-			f.mu.Lock()
-			f.fresh = begun
-			f.mu.Unlock()
-		}
+		q.err = f.look()
 		close(q.done)
 	}
+}
+
+// look brings the memory up to what is stored now, and notes of when that is.
+func (f *follower) look() error {
+	current, err := f.store.Current(context.Background())
+	if err != nil {
+		return err
+	}
+	if err := f.pull(); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fresh = current
+	return nil
 }
 
 // pull brings the memory up to what is stored now.

@@ -10,6 +10,7 @@ package store
 import (
 	"context"
 	"errors"
+	"time"
 
 	"rekey/internal/ident"
 	"rekey/internal/row"
@@ -138,4 +139,13 @@ type Shared interface {
 	// was acknowledged before Follow was called, unless more says that there is more to
 	// come. ErrBehind if the history after the position is not known.
 	Follow(ctx context.Context, after Position) (entries []Entry, more bool, err error)
+
+	// Current returns a moment such that Follow, called afterwards, returns everything
+	// that any process has acknowledged before it. That is now, but for a replica of what
+	// others write to, which follows behind.
+	Current(ctx context.Context) (time.Time, error)
+
+	// Beat leaves the present moment in the store for Current in its replicas. It is
+	// called about once a second by every process that writes.
+	Beat(ctx context.Context) error
 }

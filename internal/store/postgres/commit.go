@@ -36,6 +36,9 @@ func (s *Store) CommitAt(ctx context.Context, mark [16]byte, sets []*row.Set) (r
 	if s.isClosed() {
 		return nil, at, store.ErrClosed
 	}
+	if s.readOnly {
+		return nil, at, errReadOnly()
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, at, err
 	}

@@ -23,7 +23,7 @@ func passes(err error) bool {
 	switch {
 	case errors.As(err, &known), errors.Is(err, context.Canceled), errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrBehind):
 		return false
-	case errors.As(err, &lost):
+	case errors.As(err, &lost), errors.Is(err, errReplica):
 		return true
 	case errors.As(err, &refused):
 		switch refused.Code {
@@ -61,6 +61,9 @@ func (s *Store) failure(err error, doing string) error {
 	case errors.As(err, &refused) && (strings.HasPrefix(refused.Code, "28") || strings.HasPrefix(refused.Code, "3D") || refused.Code == "42501"):
 		f.Kind, f.Message = fault.Unavailable, "the database does not let this server in: "+refused.Message
 		f.Advice = "check the user, the password, the database and the privileges: the user must own schema rekey or be allowed to create it"
+	case errors.Is(err, errReplica):
+		f.Kind, f.Message = fault.Unavailable, "the database is a standby, or takes no writes for another reason"
+		f.Advice = "name the primary in the database URL, or set read_only for a node that only reads"
 	case passes(err):
 		f.Kind, f.Message = fault.Unavailable, "the database cannot be reached at the moment"
 		f.Advice = "check that it runs, and the address in the database URL"

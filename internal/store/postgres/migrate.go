@@ -28,7 +28,12 @@ const minCompatible = 1
 // migrate brings the schema to the newest version that migrations has. Several processes
 // may do so at once: one does, the others wait.
 func (s *Store) migrate(ctx context.Context) error {
-	return s.with(ctx, func(c *pgxpool.Conn) error { return migrate(ctx, c.Conn().PgConn(), migrations, minCompatible) })
+	return s.with(ctx, func(c *pgxpool.Conn) error {
+		if err := writable(ctx, c.Conn().PgConn()); err != nil {
+			return err
+		}
+		return migrate(ctx, c.Conn().PgConn(), migrations, minCompatible)
+	})
 }
 
 const createVersion = `CREATE SCHEMA IF NOT EXISTS rekey;

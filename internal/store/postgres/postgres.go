@@ -31,7 +31,8 @@ var _ store.Shared = (*Store)(nil)
 
 // Store is the engine. Commits run one at a time on one connection, reads on others.
 type Store struct {
-	pool *pgxpool.Pool
+	pool     *pgxpool.Pool
+	readOnly bool
 
 	writing sync.Mutex // held during a commit
 	chained int64      // the newest change by which this process has stored a chained set
@@ -68,7 +69,22 @@ func allowance(changes int) time.Duration { return time.Duration(changes) * time
 // knows them, and brings its schema up to date. Errors are faults that say what to do:
 // Invalid if the URL is malformed, or the schema is one that this program does not
 // understand, Unavailable if the database cannot be reached or does not let us in.
+//
+// A database that takes no writes, such as a standby, is waited for, and then refused.
 func Open(ctx context.Context, url string) (*Store, error) {
+	s, err := connect(ctx, url, true)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.persist(ctx, writePatience, s.migrate); err != nil {
+		return nil, errors.Join(s.failure(err, "opening the database"), s.Close())
+	}
+	return s, nil
+}
+
+// connect makes the pool of connections. writes says that of several hosts it has to be
+// the one that takes writes, if the URL says nothing else.
+func connect(ctx context.Context, url string, writes bool) (*Store, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		// The parser's message may show the URL, but with the password masked.
@@ -81,18 +97,14 @@ func Open(ctx context.Context, url string) (*Store, error) {
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = 5 * time.Second
 	}
-	if len(config.ConnConfig.Fallbacks) > 0 && config.ConnConfig.ValidateConnect == nil {
+	if writes && len(config.ConnConfig.Fallbacks) > 0 && config.ConnConfig.ValidateConnect == nil {
 		config.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite // of several hosts the one that takes writes
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fault.Wrap(err, "the database")
 	}
-	s := &Store{pool: pool, closing: make(chan struct{})}
-	if err := s.persist(ctx, writePatience, s.migrate); err != nil {
-		return nil, errors.Join(s.failure(err, "opening the database"), s.Close())
-	}
-	return s, nil
+	return &Store{pool: pool, closing: make(chan struct{})}, nil
 }
 
 // with lends a connection to f.

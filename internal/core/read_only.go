@@ -1,0 +1,32 @@
+package core
+
+import (
+	"time"
+
+	"rekey/internal/fault"
+)
+
+// writable refuses, as ReadOnly, on a node that changes nothing. Everything that is stored
+// comes by here, when it is known that the caller may do it.
+func (c *Core) writable() error {
+	if !c.config.ReadOnly {
+		return nil
+	}
+	e := fault.New(fault.ReadOnly, "this node is read-only: it answers from a replica of the database, and changes nothing")
+	e.Advice = "send the request to a node that is not read-only"
+	if c.config.Leader != "" {
+		e.Message += "; " + c.config.Leader + " takes changes"
+		e.Advice = "send the request to " + c.config.Leader
+	}
+	return e
+}
+
+// ReadOnly tells whether this node changes nothing.
+func (c *Core) ReadOnly() bool { return c.config.ReadOnly }
+
+// Age is how old answers may be at the moment: what nodes have acknowledged since then may
+// be missing in them.
+func (c *Core) Age() time.Duration { return max(0, time.Since(c.committer.Fresh())) }
+
+// TooOld tells whether that is more than it may be, so that requests are refused.
+func (c *Core) TooOld() bool { return c.config.Staleness > 0 && c.Age() > c.config.Staleness }
