@@ -53,8 +53,7 @@ const followEvery = time.Second
 
 // follow looks for what other nodes have stored, until Close.
 func (c *Core) follow() {
-	shared, ok := c.store.(store.Shared)
-	if !ok {
+	if _, shared := c.store.(store.Shared); !shared {
 		return
 	}
 	pause := followEvery
@@ -74,14 +73,33 @@ func (c *Core) follow() {
 		if err != nil && !failing {
 			c.log.Warn("what other nodes have stored cannot be read", "error", err)
 		}
-		if err == nil && !c.config.ReadOnly {
-			err = shared.Beat(context.Background())
-			if err != nil && !failing {
-				c.log.Warn("the time cannot be left for replicas", "error", err)
-			}
-		}
 		failing = err != nil
 		timer.Reset(pause)
+	}
+}
+
+// beat leaves the time in the store for those who read a replica of it, until Close.
+func (c *Core) beat() {
+	shared, ok := c.store.(store.Shared)
+	if !ok || c.config.ReadOnly {
+		return
+	}
+	ticker := time.NewTicker(followEvery)
+	defer ticker.Stop()
+	failing := false
+	for {
+		select {
+		case <-c.ended:
+			return
+		case <-ticker.C:
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), followEvery) // the next one is better than a late one
+		err := shared.Beat(ctx)
+		cancel()
+		if err != nil && !failing {
+			c.log.Warn("the time cannot be left in the database for replicas", "error", err)
+		}
+		failing = err != nil
 	}
 }
 

@@ -175,6 +175,7 @@ func Open(ctx context.Context, o Options) (*Core, error) {
 	c.background.Go(c.buildSearch)
 	c.background.Go(c.writeUses)
 	c.background.Go(c.follow)
+	c.background.Go(c.beat)
 	return c, nil
 }
 

@@ -51,9 +51,16 @@ func TestReadOnlyNode(t *testing.T) {
 	leader.must(t, 201, "POST", "/secrets/demo/variable/v", "one")
 	const within = 3 * time.Second // what is promised: a second, and what the standby is behind
 
+	// Its user of the database may read, and nothing else.
+	if err := primary.RunIn(database, "CREATE ROLE reader LOGIN PASSWORD 'reader-Password-1'; GRANT USAGE ON SCHEMA rekey TO reader; GRANT SELECT ON ALL TABLES IN SCHEMA rekey TO reader"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 10*time.Second, func() bool { return standby.RunAs("reader", "reader-Password-1", "SELECT 1") == nil })
+	url := strings.Replace(standby.URL(database), postgrestest.User+":"+postgrestest.Password, "reader:reader-Password-1", 1)
+
 	dir := newDir(t)
 	copyKey(t, writer.nodes[0].dir, dir)
-	flags := []string{"--database-url", standby.URL(database), "--read-only", "--consistency", "bounded:24h", "--leader-url", writer.nodes[0].url, "--audit", "file:" + dir + "/audit"}
+	flags := []string{"--database-url", url, "--read-only", "--consistency", "bounded:24h", "--leader-url", writer.nodes[0].url, "--audit", "file:" + dir + "/audit"}
 	eventually(t, 10*time.Second, func() bool {
 		return standby.RunIn(database, "DO $$ BEGIN ASSERT (SELECT count(*) > 0 FROM rekey.accounts); END $$") == nil
 	})

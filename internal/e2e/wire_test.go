@@ -93,6 +93,12 @@ func (w *wire) receive(method string, written error) (answer, error) {
 		}
 		return answer{}, err
 	}
+	if method != http.MethodHead && response.Header.Get("Content-Type") == "text/event-stream" {
+		defer w.close() // a stream has no end
+		begin := make([]byte, 512)
+		n, err := response.Body.Read(begin)
+		return answer{response.StatusCode, string(begin[:n])}, err
+	}
 	body, err := io.ReadAll(response.Body)
 	if err != nil || response.Close || written != nil {
 		w.close()
