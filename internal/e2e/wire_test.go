@@ -97,7 +97,7 @@ func (w *wire) receive(method string, written error) (answer, error) {
 		defer w.close() // a stream has no end
 		begin := make([]byte, 512)
 		n, err := response.Body.Read(begin)
-		return answer{response.StatusCode, string(begin[:n])}, err
+		return answer{response.StatusCode, response.Header, string(begin[:n])}, err
 	}
 	body, err := io.ReadAll(response.Body)
 	if err != nil || response.Close || written != nil {
