@@ -24,6 +24,9 @@ func (s *Store) Import(ctx context.Context, fill func(store.Filling) error) erro
 	if s.isClosed() {
 		return store.ErrClosed
 	}
+	if s.readOnly {
+		return errReadOnly()
+	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
