@@ -67,6 +67,7 @@ var rows = []row{
 	{"load", measureLoad},
 	{"add-host", measureAddHost},
 	{"start", measureStart},
+	{"start-large", measureLargeStart},
 	{"size", measureSize},
 }
 
