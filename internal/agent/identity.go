@@ -20,6 +20,9 @@ func (a *Agent) identityDuty(identity *client.Identity, plan Plan) *duty {
 	every := plan.RotateEvery + time.Duration(rand.Float64()*float64(plan.RotateEvery)/10)
 	upkeep := client.Upkeep{Every: every, OldKey: plan.OldKey, Now: plan.RotateNow}
 	look := lookAgain(plan)
+	if identity.Exposed() {
+		a.log.Warn("everybody on this machine has access to the file with the API key, and its mode is kept: chmod o-rwx it", "identity", identity.Name())
+	}
 	return newDuty("identity", func(context.Context) (time.Duration, error) {
 		done, err := identity.Keep(upkeep)
 		a.counts.kept(done)

@@ -114,6 +114,14 @@ func KeepsKey(cfg *conjurapi.Config, o Options) (from string, ok bool) {
 // Name says where the key is kept.
 func (i *Identity) Name() string { return i.keep.Name() }
 
+// Exposed tells whether everybody on the machine may read the place or write to it.
+func (i *Identity) Exposed() bool {
+	info, err := os.Stat(i.keep.path)
+	return err == nil && info.Mode().Perm()&everybody != 0
+}
+
+const everybody = 0o007
+
 // kept is what the two places have at a moment.
 type kept struct {
 	login, beside string // "" for none

@@ -284,6 +284,18 @@ func TestWhatIsNoKeyInAFileIsRefused(t *testing.T) {
 
 // Given a machine that is set up with a configuration file that names the identity, which is a
 // link, then the key in what it leads to is replaced, with its mode, and the link stays.
+func TestAFileThatEverybodyReadsIsExposed(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "identity")
+	check(t, os.WriteFile(file, []byte("machine x login host/a password k\n"), 0o600))
+	i := &Identity{keep: netrcFile{path: file}}
+	for mode, want := range map[os.FileMode]bool{0o600: false, 0o640: false, 0o644: true, 0o602: true} {
+		check(t, os.Chmod(file, mode))
+		if i.Exposed() != want {
+			t.Errorf("%o: %v", mode, !want)
+		}
+	}
+}
+
 func TestTheConfiguredIdentityMayBeALink(t *testing.T) {
 	url, key := serve(t)
 	dir := t.TempDir()
