@@ -282,8 +282,6 @@ func TestWhatIsNoKeyInAFileIsRefused(t *testing.T) {
 	}
 }
 
-// Given a machine that is set up with a configuration file that names the identity, which is a
-// link, then the key in what it leads to is replaced, with its mode, and the link stays.
 func TestAFileThatEverybodyReadsIsExposed(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "identity")
 	check(t, os.WriteFile(file, []byte("machine x login host/a password k\n"), 0o600))
@@ -296,6 +294,8 @@ func TestAFileThatEverybodyReadsIsExposed(t *testing.T) {
 	}
 }
 
+// Given a machine that is set up with a configuration file that names the identity, which is a
+// link, then the key in what it leads to is replaced, with its mode, and the link stays.
 func TestTheConfiguredIdentityMayBeALink(t *testing.T) {
 	url, key := serve(t)
 	dir := t.TempDir()
