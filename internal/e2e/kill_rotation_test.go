@@ -325,7 +325,7 @@ func (w *rotatingWorld) settled(v *rotated) (s rotationStatus) {
 			w.t.Fatalf("%v in %v", err, got)
 		}
 		switch s.State {
-		case rotation.Idle:
+		case rotation.Idle, rotation.Planned: // of which the target has not heard: a paused one does not begin
 			return s
 		case rotation.Quarantined:
 			w.tally.add("recoveries killed five times in a row", 1)
