@@ -33,8 +33,8 @@ func (s *server) loginFailure(l *line, err error) error {
 	case l.ctx.Err() != nil:
 		return transport.Failure(at, l.ctx.Err())
 	case errors.As(err, &refused):
-	case l.broken != nil:
-		return transport.Failure(at, l.broken)
+	case l.failure() != nil:
+		return transport.Failure(at, l.failure())
 	default:
 		return target.Errorf(target.Refused, err, "%s does not speak the protocol of SQL Server under TLS: see whether it is the right one, and has a certificate", at)
 	}
@@ -57,8 +57,8 @@ func (s *server) changeFailure(user string, l *line, err error) error {
 	switch {
 	case l.ctx.Err() != nil:
 		return transport.Lost(at, l.ctx.Err())
-	case l.broken != nil:
-		return transport.Lost(at, l.broken)
+	case l.failure() != nil:
+		return transport.Lost(at, l.failure())
 	case !errors.As(err, &refused):
 		return transport.Lost(at, err)
 	}

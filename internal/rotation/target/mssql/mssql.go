@@ -23,6 +23,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -116,22 +117,41 @@ func (s *server) Address() string { return "mssql " + s.address.String() + " " +
 // driver, which does not always tell.
 type line struct {
 	net.Conn
-	dial   target.Dial
-	ctx    context.Context
-	broken error // on the network
-	trust  error // in the certificate
-	stop   func() bool
+	dial  target.Dial
+	ctx   context.Context
+	trust error // in the certificate
+	stop  func() bool
+
+	mu     sync.Mutex // the driver reads in a goroutine of its own
+	broken error      // what went wrong first on the network
+}
+
+// note remembers what goes wrong first.
+func (l *line) note(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.broken = cmp.Or(l.broken, err)
+}
+
+// failure is what has gone wrong first on the network; nil if nothing has.
+func (l *line) failure() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.broken
 }
 
 // DialContext is what the driver asks.
 func (l *line) DialContext(_ context.Context, network, address string) (net.Conn, error) {
 	if l.Conn != nil {
-		l.broken = target.Errorf(target.Refused, nil, "the server sends the login elsewhere: name the server in the url to which it does")
-		return nil, l.broken
+		err := target.Errorf(target.Refused, nil, "the server sends the login elsewhere: name the server in the url to which it does")
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.broken = err // whatever the driver did to the first connection
+		return nil, err
 	}
 	conn, err := l.dial(l.ctx, network, address)
 	if err != nil {
-		l.broken = err
+		l.note(err)
 		return nil, err
 	}
 	l.Conn = conn
@@ -145,17 +165,13 @@ func (l *line) HostName() string { return "" }
 
 func (l *line) Read(b []byte) (int, error) {
 	n, err := l.Conn.Read(b)
-	if err != nil && l.broken == nil {
-		l.broken = err
-	}
+	l.note(err)
 	return n, err
 }
 
 func (l *line) Write(b []byte) (int, error) {
 	n, err := l.Conn.Write(b)
-	if err != nil && l.broken == nil {
-		l.broken = err
-	}
+	l.note(err)
 	return n, err
 }
 
