@@ -19,7 +19,7 @@ func TestALeaseOutlivesItsProcessOnlyInASharedStore(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t)
 			w.limits.Lease = time.Hour
-			f := &failpoints{}
+			f := &failpoints{late: 2 * hang}
 			w.wrap = func(s store.Store) store.Store { return failing{s, f} }
 			w.declare(map[string][]string{"password": {"rotation/ttl: P1D"}})
 			w.close()

@@ -24,7 +24,8 @@ type failpoints struct {
 	how   string // crash, error, hang or twice
 	count int
 	names []string
-	dead  bool // the node has crashed: nothing of it has an effect any more
+	dead  bool          // the node has crashed: nothing of it has an effect any more
+	late  time.Duration // how long something hangs: longer than a step may take
 }
 
 var errFault = errors.New("injected")
@@ -87,7 +88,7 @@ func (s failing) Commit(ctx context.Context, sets []*row.Set) ([]error, error) {
 	case "error":
 		return nil, errFault
 	case "hang":
-		time.Sleep(2 * hang)
+		time.Sleep(s.f.late)
 	case "twice":
 		results, err := s.Store.Commit(ctx, sets)
 		if err == nil { // the same set again: its conditions keep it out
@@ -105,7 +106,7 @@ func (s failing) Commit(ctx context.Context, sets []*row.Set) ([]error, error) {
 	case "crash":
 		return nil, failed // it is durable, and nobody is told
 	case "hang":
-		time.Sleep(2 * hang)
+		time.Sleep(s.f.late)
 	}
 	return results, nil
 }
@@ -113,23 +114,25 @@ func (s failing) Commit(ctx context.Context, sets []*row.Set) ([]error, error) {
 // hang is longer than a step may take.
 const hang = 60 * time.Millisecond
 
+// meet is a moment before or after a call of a target, whose failure it returns.
+func (f *failpoints) meet(moment string) error {
+	switch how, err := f.pass(moment); how {
+	case "crash":
+		return err
+	case "error":
+		return errFault // not classified, so it is not known what has happened
+	case "hang":
+		time.Sleep(f.late) // and then it goes on all the same, late
+	case "twice":
+		return errTwice
+	}
+	return nil
+}
+
 // calls puts failpoints around the calls of the target.
 func (f *failpoints) calls(m *model) {
-	fail := func(moment, call string) error {
-		switch how, err := f.pass(moment + " " + call); how {
-		case "crash":
-			return err
-		case "error":
-			return errFault // not classified, so it is not known what has happened
-		case "hang":
-			time.Sleep(2 * hang) // and then it goes on all the same, late
-		case "twice":
-			return errTwice
-		}
-		return nil
-	}
-	m.gate = func(call, _ string) error { return fail("before", call) }
-	m.after = func(call, _ string) error { return fail("after", call) }
+	m.gate = func(call, _ string) error { return f.meet("before " + call) }
+	m.after = func(call, _ string) error { return f.meet("after " + call) }
 }
 
 // errTwice makes a target's call happen a second time.
@@ -164,7 +167,7 @@ func TestEachFailpoint(t *testing.T) {
 func sweepOne(t *testing.T, mode string, at int, how string) (int, []string) {
 	w := newWorld(t)
 	defer func() { w.close(); w.close = func() {} }()
-	f := &failpoints{}
+	f := &failpoints{late: 2 * hang}
 	w.wrap = func(s store.Store) store.Store { return failing{s, f} }
 	w.options.StepTime = hang
 	w.declare(map[string][]string{"password": {"rotation/ttl: P1D", "rotation/model/mode: " + mode}})
@@ -172,28 +175,8 @@ func sweepOne(t *testing.T, mode string, at int, how string) (int, []string) {
 	w.open()
 	f.calls(w.model)
 	w.handOver("password", "first")
-	f.arm(at, how)
-	w.start()
-	if how == "crash" {
-		w.eventually("the node is dead", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return f.dead })
-		w.close()
-		f.mu.Lock()
-		f.armed = false
-		f.mu.Unlock()
-		f.revive()
-		w.open()
-		w.kept("after the crash")
-		w.start()
-	}
-	w.eventually(fmt.Sprintf("the rotation comes to rest after %s at %d", how, at), func() bool {
-		w.kept("on the way")
-		s := w.status("password")
-		return s.State == rotation.Idle && s.Holder == "" && s.Rotation.Version >= 2
-	})
-	f.mu.Lock()
-	f.armed = false
-	count, names := f.count, f.names
-	f.mu.Unlock()
+	works := func(value string) bool { return w.model.works("password", value) }
+	count, names := w.endure(f, at, how, func(when string) { w.kept(when, works) })
 	published := w.value("password")
 	w.model.mu.Lock()
 	proved := w.model.account("password").logins[published]
@@ -208,13 +191,41 @@ func sweepOne(t *testing.T, mode string, at int, how string) (int, []string) {
 	return count, names
 }
 
+// endure runs a rotation in which a failpoint fails, with a new node after a crash, and
+// returns the failpoints that were passed. kept is asked now and then.
+func (w *world) endure(f *failpoints, at int, how string, kept func(when string)) (int, []string) {
+	w.Helper()
+	f.arm(at, how)
+	w.start()
+	if how == "crash" {
+		w.eventually("the node is dead", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return f.dead })
+		w.close()
+		f.mu.Lock()
+		f.armed = false
+		f.mu.Unlock()
+		f.revive()
+		w.open()
+		kept("after the crash")
+		w.start()
+	}
+	w.eventually(fmt.Sprintf("the rotation comes to rest after %s at %d", how, at), func() bool {
+		kept("on the way")
+		s := w.status("password")
+		return s.State == rotation.Idle && s.Holder == "" && s.Rotation.Version >= 2
+	})
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.armed = false
+	return f.count, f.names
+}
+
 // kept tells whether the target accepts a credential that is durable.
-func (w *world) kept(when string) {
+func (w *world) kept(when string, works func(value string) bool) {
 	w.Helper()
 	// The candidate becomes current between two reads only if it works then: so look twice.
 	for range 10 {
 		for _, value := range w.credentials("password") {
-			if w.model.works("password", value) {
+			if works(value) {
 				return
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -42,6 +43,7 @@ type world struct {
 	*core.Core
 	testing.TB
 	model   *model
+	kinds   map[string]target.Kind // by name
 	dir     string
 	root    *seal.Root
 	limits  rotation.Limits
@@ -84,6 +86,7 @@ func newWorld(t testing.TB) *world {
 	must(t, err)
 	w := &world{TB: t, model: newModel(), dir: t.TempDir(), root: root, limits: rotation.DefaultLimits(), audit: &trail{},
 		options: engine.Default(slog.New(slog.NewTextHandler(io.Discard, nil)))}
+	w.kinds = map[string]target.Kind{w.model.Name(): w.model}
 	w.keep = func() (store.Store, error) { return sqlite.Open(w.dir) }
 	w.limits.BackoffBase, w.limits.Lease = 20*time.Millisecond, 300*time.Millisecond
 	w.options.Pause = 10 * time.Millisecond
@@ -121,15 +124,15 @@ func (w *world) open() {
 	w.Core, err = core.Open(ctx, core.Options{
 		Store: st, Audit: audit.To(w.audit), RootKey: w.root, Config: core.Default(), Now: w.now, Rand: rand.Reader,
 		Log:     slog.New(slog.NewTextHandler(io.Discard, nil)),
-		Targets: &core.Targets{Kinds: map[string]target.Kind{w.model.Name(): w.model}, Node: fmt.Sprintf("node-%d", w.starts), Limits: w.limits},
+		Targets: &core.Targets{Kinds: w.kinds, Dial: (&net.Dialer{}).DialContext, Node: fmt.Sprintf("node-%d", w.starts), Limits: w.limits},
 	})
 	must(w, err)
 	opened := w.Core
-	w.close = func() {
+	w.close = sync.OnceFunc(func() {
 		w.halt()
 		must(w, opened.Close())
 		must(w, rows.Close())
-	}
+	})
 }
 
 // start runs the engine, halt ends it.
