@@ -172,7 +172,11 @@ func (i *Identity) once(plan Upkeep, done *Kept) (again bool, err error) {
 	done.Login = k.login
 	if k.beside == "" {
 		current, err := i.prove(k.key)
-		if fault.Is(err, fault.Unauthenticated) {
+		same := err == nil && current.Equal(k.key)
+		if same {
+			done.Age, err = i.age(k)
+		}
+		if fault.Is(err, fault.Unauthenticated) { // another process may have replaced it since it was read
 			if now, reread := i.read(); reread == nil && !now.equal(k) {
 				return true, nil
 			}
@@ -180,13 +184,8 @@ func (i *Identity) once(plan Upkeep, done *Kept) (again bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		if current.Equal(k.key) {
-			if done.Age, err = i.age(k); err != nil {
-				return false, err
-			}
-			if !plan.Now && (plan.Every == 0 || done.Age >= 0 && done.Age < plan.Every.Truncate(time.Second)) || done.Rotated {
-				return false, nil
-			}
+		if same && (!plan.Now && (plan.Every == 0 || done.Age >= 0 && done.Age < plan.Every.Truncate(time.Second)) || done.Rotated) {
+			return false, nil
 		}
 	}
 	return true, i.alone(k, func(place Reserved) error {
