@@ -27,7 +27,7 @@ func TestTwoEnginesNeverWorkOnOneTarget(t *testing.T) {
 	first := newWorld(t)
 	all := []*world{}
 	for i := range nodes {
-		w := &world{TB: t, model: first.model, dir: t.TempDir(), root: first.root, limits: rotation.DefaultLimits(), audit: &trail{}, keep: keep,
+		w := &world{TB: t, model: first.model, kinds: first.kinds, dir: t.TempDir(), root: first.root, limits: rotation.DefaultLimits(), audit: &trail{}, keep: keep,
 			starts: 100 * i, options: engine.Default(slog.New(slog.NewTextHandler(io.Discard, nil)))}
 		w.limits.BackoffBase, w.limits.Lease, w.options.StepTime = 20*time.Millisecond, 3*time.Second, time.Second
 		w.options.Pause, w.options.Rate = 10*time.Millisecond, 100_000
