@@ -116,7 +116,7 @@ func (w *hostWorld) identity(name, key string, mode os.FileMode) string {
 }
 
 func (w *hostWorld) start() {
-	s, err := spawn(w.dir, "--audit", "file:"+w.audit)
+	s, err := spawnProgram(plain, w.dir, "--audit", "file:"+w.audit)
 	if err == nil {
 		w.server = s
 		err = s.ready()
@@ -130,7 +130,7 @@ func (w *hostWorld) start() {
 
 // agent starts an agent; it ends when ctx does.
 func (w *hostWorld) agent(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, binary, append([]string{"agent", "--timeout", "5"}, args...)...)
+	cmd := exec.CommandContext(ctx, plain, append([]string{"agent", "--timeout", "5"}, args...)...)
 	cmd.Env = append(os.Environ(), "HOME="+w.home, "CONJUR_APPLIANCE_URL="+w.line.url(), "CONJUR_ACCOUNT="+account, "CONJUR_CREDENTIAL_STORAGE=file")
 	cmd.Stderr = &output{}
 	if err := cmd.Start(); err != nil {

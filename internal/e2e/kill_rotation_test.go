@@ -169,7 +169,7 @@ func (w *rotatingWorld) round() {
 	group.Wait()
 	w.look()
 	for w.rng.IntN(4) == 0 { // while it starts and recovers
-		s, err := spawn(w.dir, "--audit", "file:"+w.audit)
+		s, err := spawnProgram(plain, w.dir, "--audit", "file:"+w.audit)
 		if err != nil {
 			w.t.Errorf("%s: %v", w.name, err)
 			return

@@ -168,7 +168,7 @@ func newWorld(t *testing.T, number int, rng *rand.Rand, y *tally) *world {
 }
 
 func (w *world) start() {
-	s, err := spawn(w.dir, "--audit", "file:"+w.audit)
+	s, err := spawnProgram(plain, w.dir, "--audit", "file:"+w.audit)
 	if err == nil {
 		w.server = s
 		err = s.ready()
@@ -204,7 +204,7 @@ func (w *world) round() {
 	w.audited(sessions)
 
 	for w.rng.IntN(5) == 0 { // a start may be killed, too
-		s, err := spawn(w.dir, "--audit", "file:"+w.audit)
+		s, err := spawnProgram(plain, w.dir, "--audit", "file:"+w.audit)
 		if err != nil {
 			w.t.Errorf("%s: %v", w.name, err)
 			return

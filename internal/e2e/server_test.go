@@ -62,9 +62,13 @@ func newDir(t testing.TB) string {
 
 // spawn starts a server on a data directory and a free port, and does not wait.
 func spawn(dir string, flags ...string) (*server, error) {
+	return spawnProgram(binary, dir, flags...)
+}
+
+func spawnProgram(program, dir string, flags ...string) (*server, error) {
 	s := &server{dir: dir, exited: make(chan error, 1)}
 	args := append([]string{"server", "--data-dir", dir, "--account", account, "--listen", "127.0.0.1:0"}, flags...)
-	s.cmd = exec.Command(binary, args...)
+	s.cmd = exec.Command(program, args...)
 	s.cmd.Stdout, s.cmd.Stderr = &s.stdout, &s.stderr
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
