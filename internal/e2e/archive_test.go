@@ -95,7 +95,7 @@ func TestRestoreTakesAllOrNothing(t *testing.T) {
 	// A death on the way.
 	died := 0
 	for range 12 {
-		cmd := exec.Command(binary, "restore", file, "--data-dir", dir)
+		cmd := exec.Command(plain, "restore", file, "--data-dir", dir)
 		var said bytes.Buffer
 		cmd.Stderr = &said
 		if err := cmd.Start(); err != nil {

@@ -167,9 +167,10 @@ func still(t testing.TB, c *client) string {
 	return strings.Join(kept, "")
 }
 
-// rekey runs a command of the program.
+// rekey runs a command of the program, without the race detector: the tests of the commands
+// have it.
 func rekey(args ...string) (string, error) {
-	text, err := exec.Command(binary, args...).CombinedOutput()
+	text, err := exec.Command(plain, args...).CombinedOutput()
 	if err != nil {
 		err = fmt.Errorf("rekey %s: %w: %s", strings.Join(args, " "), err, text)
 	}
