@@ -3,7 +3,6 @@ package aws_test
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
 	"net"
 	"os"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"rekey/internal/rotation/target"
 	"rekey/internal/rotation/target/aws"
 	"rekey/internal/rotation/target/targettest"
+	"rekey/internal/rotation/target/targettest/awstest"
 	"rekey/internal/secret"
 )
 
@@ -20,87 +20,22 @@ const prefix = "rotation/aws/secret-key/"
 
 // The server of these tests.
 var (
-	api       = newCloud()
+	api       *awstest.Cloud
 	authority *targettest.Authority
-	address   string
 )
 
 func TestMain(m *testing.M) {
-	code, err := run(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "error:", err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func run(m *testing.M) (int, error) {
-	// What the SDK could find around it must not matter.
-	for _, name := range []string{"HTTPS_PROXY", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_IAM"} {
-		if err := os.Setenv(name, "http://127.0.0.1:1"); err != nil {
-			return 0, err
-		}
-	}
-	dir, err := targettest.Dir()
-	if err != nil {
-		return 0, err
-	}
-	defer os.RemoveAll(dir)
-	if authority, err = targettest.NewAuthority(); err != nil {
-		return 0, err
-	}
-	var stop func()
-	if address, stop, err = authority.HTTPS(dir, api); err != nil {
-		return 0, err
-	}
-	defer stop()
-	return m.Run(), nil
-}
-
-func credential(k *key) target.Credential {
-	return target.Credential{target.Main: secret.FromString(k.secret), aws.KeyID: secret.FromString(k.id)}
-}
-
-func id(c target.Credential) string { return c[aws.KeyID].RevealString() }
-
-func account(_ *testing.T, ask targettest.IssuingAsk) targettest.IssuingAccount {
-	api.mu.Lock()
-	defer api.mu.Unlock()
-	u := &user{name: "app", weak: ask.Weak, delay: ask.Delay}
-	first := api.make(u, 0)
-	return targettest.IssuingAccount{
-		Account: targettest.Account{
-			Annotations: map[string]string{prefix + "ca": "ca", prefix + "iam-endpoint": address, prefix + "sts-endpoint": address},
-			Values:      map[string]string{"ca": authority.PEM, "region": "eu-central-1\n"},
-		},
-		Current: credential(first),
-		Wrong:   target.Credential{target.Main: secret.FromString("wrong/" + first.secret[6:]), aws.KeyID: secret.FromString(first.id)},
-		ID:      id,
-		Holds: func(c target.Credential) bool {
-			api.mu.Lock()
-			defer api.mu.Unlock()
-			k := api.keys[id(c)]
-			return k != nil && k.secret == c[target.Main].RevealString()
-		},
-		Keys: func() (all []string) {
-			api.mu.Lock()
-			defer api.mu.Unlock()
-			for _, k := range api.of(u) {
-				all = append(all, k.id)
+	targettest.Main(m, func(site *targettest.Site) (err error) {
+		// What the SDK could find around it must not matter.
+		for _, name := range []string{"HTTPS_PROXY", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_IAM"} {
+			if err := os.Setenv(name, "http://127.0.0.1:1"); err != nil {
+				return err
 			}
-			return all
-		},
-		Foreign: func() string {
-			api.mu.Lock()
-			defer api.mu.Unlock()
-			return api.make(u, 0).id
-		},
-		Remove: func(id string) {
-			api.mu.Lock()
-			defer api.mu.Unlock()
-			delete(api.keys, id)
-		},
-	}
+		}
+		authority = site.Authority
+		api, err = awstest.Start(site)
+		return err
+	})
 }
 
 func TestItKeepsThePromisesOfATarget(t *testing.T) {
@@ -111,11 +46,11 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 	value := func(name, value string) func(targettest.Account) {
 		return func(a targettest.Account) { a.Values[name] = value }
 	}
-	elsewhere := strings.Replace(address, "localhost", "127.0.0.1", 1)
+	elsewhere := strings.Replace(api.URL, "localhost", "127.0.0.1", 1)
 	targettest.Issuing{
 		Kind:     aws.Kind(),
 		Modes:    []targettest.Mode{targettest.Self},
-		Account:  account,
+		Account:  api.Account,
 		Full:     true,
 		Endpoint: "iam-endpoint",
 		Elsewhere: map[string]targettest.Elsewhere{
@@ -153,7 +88,7 @@ func TestEachPartitionHasItsEndpoints(t *testing.T) {
 }
 
 func TestWhatTheAPISaysHasAClass(t *testing.T) {
-	a := account(t, targettest.IssuingAsk{})
+	a := api.Account(t, targettest.IssuingAsk{})
 	made := bind(t, a.Annotations, "eu-central-1")
 	create := func(ctx context.Context) error { _, err := made.Apply(ctx, a.Current, nil); return err }
 	list := func(ctx context.Context) error {
@@ -185,14 +120,14 @@ func TestWhatTheAPISaysHasAClass(t *testing.T) {
 		{"GetCallerIdentity", login, 400, "Throttling", "", target.Unreachable, "cannot do it now"},
 		{"GetCallerIdentity", login, 418, "Teapot", "", target.Refused, "418"},
 	} {
-		api.mu.Lock()
-		api.say = func(action string) (int, string, string) {
+		api.Lock()
+		api.Say = func(action string) (int, string, string) {
 			if action == test.action {
 				return test.status, test.code, test.message
 			}
 			return 0, "", ""
 		}
-		api.mu.Unlock()
+		api.Unlock()
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		err := test.call(ctx)
 		cancel()
@@ -200,16 +135,16 @@ func TestWhatTheAPISaysHasAClass(t *testing.T) {
 			t.Errorf("%s answers %d %s: %v, want %v with %q", test.action, test.status, test.code, err, test.class, test.words)
 		}
 	}
-	api.mu.Lock()
-	api.say = nil
-	api.mu.Unlock()
+	api.Lock()
+	api.Say = nil
+	api.Unlock()
 	if keys := a.Keys(); len(keys) != 1 {
 		t.Errorf("the user has %d keys", len(keys))
 	}
 }
 
 func TestAKeyOfASessionIsRefused(t *testing.T) {
-	made := bind(t, map[string]string{prefix + "sts-endpoint": address, prefix + "ca": "ca"}, "eu-central-1")
+	made := bind(t, map[string]string{prefix + "sts-endpoint": api.URL, prefix + "ca": "ca"}, "eu-central-1")
 	err := made.Probe(t.Context(), target.Credential{target.Main: secret.FromString("x"), aws.KeyID: secret.FromString("ASIAIOSFODNN7EXAMPLE")})
 	if target.ClassOf(err) != target.Refused || !strings.Contains(err.Error(), "session") {
 		t.Error(err)

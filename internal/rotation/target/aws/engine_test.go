@@ -19,6 +19,7 @@ import (
 	"rekey/internal/rotation/engine"
 	"rekey/internal/rotation/target"
 	"rekey/internal/rotation/target/aws"
+	"rekey/internal/rotation/target/targettest/awstest"
 	"rekey/internal/row"
 	"rekey/internal/seal"
 	"rekey/internal/secret"
@@ -29,7 +30,7 @@ import (
 type house struct {
 	*core.Core
 	t      *testing.T
-	user   *user
+	user   *awstest.User
 	trail  strings.Builder // nothing writes while it is read
 	caller core.Caller
 }
@@ -49,7 +50,7 @@ func open(t *testing.T, annotation string) *house {
 	must(t, err)
 	rows, err := sqlite.Open(t.TempDir())
 	must(t, err)
-	h := &house{t: t, user: &user{name: "app"}}
+	h := &house{t: t, user: &awstest.User{Name: "app"}}
 	var d net.Dialer
 	limits := rotation.DefaultLimits()
 	limits.BackoffBase = 10 * time.Millisecond
@@ -77,7 +78,7 @@ func open(t *testing.T, annotation string) *house {
         description: any
         %[2]s
 - !permit { role: !user admin, privileges: [ read, execute ], resource: [ !variable aws/key, !variable aws/access_key_id ] }
-`, address, annotation))
+`, api.URL, annotation))
 	must(t, err)
 	key, err := h.RetrieveKey(ctx, core.Operator(), "acme:user:admin")
 	must(t, err)
@@ -91,10 +92,10 @@ func open(t *testing.T, annotation string) *house {
 		<-done
 		must(t, h.Close())
 		must(t, rows.Close())
-		api.mu.Lock()
-		defer api.mu.Unlock()
-		for _, k := range api.of(h.user) {
-			if strings.Contains(h.trail.String(), k.secret) {
+		api.Lock()
+		defer api.Unlock()
+		for _, k := range api.Of(h.user) {
+			if strings.Contains(h.trail.String(), k.Secret) {
 				t.Error("the audit holds a secret access key")
 			}
 		}
@@ -105,11 +106,11 @@ func open(t *testing.T, annotation string) *house {
 func variable(name string) ident.ID { return ident.New("acme", "variable", "aws/"+name) }
 
 // handOver writes a new key of the user, the secret last.
-func (h *house) handOver() *key {
-	api.mu.Lock()
-	k := api.make(h.user, 0)
-	api.mu.Unlock()
-	for _, v := range [][2]string{{"region", "eu-central-1"}, {"ca", authority.PEM}, {"access_key_id", k.id}, {"key", k.secret}} {
+func (h *house) handOver() *awstest.Key {
+	api.Lock()
+	k := api.Make(h.user, 0)
+	api.Unlock()
+	for _, v := range [][2]string{{"region", "eu-central-1"}, {"ca", authority.PEM}, {"access_key_id", k.ID}, {"key", k.Secret}} {
 		must(h.t, h.SetSecret(h.t.Context(), core.Operator(), variable(v[0]), secret.FromString(v[1])))
 	}
 	return k
@@ -133,25 +134,25 @@ func (h *house) reaches(what string, ok func(core.RotationStatus, []row.Rotation
 }
 
 // published are the newest id and secret, which have to be those of a key that works.
-func (h *house) published() *key {
+func (h *house) published() *awstest.Key {
 	h.t.Helper()
 	id, err := h.Secret(h.t.Context(), h.caller, variable("access_key_id"), 0)
 	must(h.t, err)
 	text, err := h.Secret(h.t.Context(), h.caller, variable("key"), 0)
 	must(h.t, err)
-	api.mu.Lock()
-	defer api.mu.Unlock()
-	k := api.keys[id.Value.RevealString()]
-	if k == nil || k.secret != text.Value.RevealString() {
+	api.Lock()
+	defer api.Unlock()
+	k := api.Keys[id.Value.RevealString()]
+	if k == nil || k.Secret != text.Value.RevealString() {
 		h.t.Fatal("the published id and secret are not those of a key that works")
 	}
 	return k
 }
 
 func (h *house) keys() int {
-	api.mu.Lock()
-	defer api.mu.Unlock()
-	return len(api.of(h.user))
+	api.Lock()
+	defer api.Unlock()
+	return len(api.Of(h.user))
 }
 
 // Given a key that is handed over, when it rotates, then id and secret change together, and the
@@ -170,9 +171,9 @@ func TestTheEngineRotatesAKey(t *testing.T) {
 	h.reaches("it is replaced again", func(s core.RotationStatus, _ []row.RotationEvent) bool {
 		return s.State == rotation.Retiring && s.Holder == "" && s.Rotation.Version == 3
 	})
-	api.mu.Lock()
-	gone := api.keys[first.id] == nil && api.keys[second.id] != nil
-	api.mu.Unlock()
+	api.Lock()
+	gone := api.Keys[first.ID] == nil && api.Keys[second.ID] != nil
+	api.Unlock()
 	if h.published() == second || !gone || h.keys() != 2 {
 		t.Errorf("%d keys are there, and the first is gone: %v", h.keys(), gone)
 	}
@@ -182,7 +183,7 @@ func TestTheEngineRotatesAKey(t *testing.T) {
 // keys, then they are deleted, and the rotation gets there by itself.
 func TestTheEngineDeletesKeysThatWereLost(t *testing.T) {
 	h := open(t, "rotation/aws/secret-key/lost-keys: delete")
-	h.user.loses = 3
+	h.user.Loses = 3
 	first := h.handOver()
 	h.reaches("the key is replaced", func(s core.RotationStatus, _ []row.RotationEvent) bool {
 		return s.State == rotation.Retiring && s.Holder == ""
@@ -196,16 +197,16 @@ func TestTheEngineDeletesKeysThatWereLost(t *testing.T) {
 // id, readers keep the one that works, and all goes on when somebody has deleted the other.
 func TestTheEngineReportsAKeyThatWasLost(t *testing.T) {
 	h := open(t, "rotation/aws/secret-key/lost-keys: report")
-	h.user.loses = 1
+	h.user.Loses = 1
 	first := h.handOver()
 	lost := ""
 	h.reaches("a key is reported", func(_ core.RotationStatus, events []row.RotationEvent) bool {
-		api.mu.Lock()
-		defer api.mu.Unlock()
-		for _, k := range api.of(h.user) {
+		api.Lock()
+		defer api.Unlock()
+		for _, k := range api.Of(h.user) {
 			for _, e := range events {
-				if k.id != first.id && e.Class == target.Refused.String() && strings.Contains(e.Message, k.id) {
-					lost = k.id
+				if k.ID != first.ID && e.Class == target.Refused.String() && strings.Contains(e.Message, k.ID) {
+					lost = k.ID
 				}
 			}
 		}
@@ -214,9 +215,9 @@ func TestTheEngineReportsAKeyThatWasLost(t *testing.T) {
 	if h.published() != first || h.keys() != 2 {
 		t.Errorf("%d keys are there, and readers have another", h.keys())
 	}
-	api.mu.Lock()
-	delete(api.keys, lost)
-	api.mu.Unlock()
+	api.Lock()
+	delete(api.Keys, lost)
+	api.Unlock()
 	must(t, h.RetryRotation(t.Context(), core.Operator(), variable("key")))
 	h.reaches("the key is replaced", func(s core.RotationStatus, _ []row.RotationEvent) bool {
 		return s.State == rotation.Retiring && s.Holder == ""
@@ -230,11 +231,11 @@ func TestTheEngineReportsAKeyThatWasLost(t *testing.T) {
 func TestThePlanTellsOfAKeyInTheWay(t *testing.T) {
 	h := open(t, "rotation/initial: keep")
 	h.handOver()
-	api.mu.Lock()
-	foreign := api.make(h.user, 0)
-	api.mu.Unlock()
+	api.Lock()
+	foreign := api.Make(h.user, 0)
+	api.Unlock()
 	plan, err := h.PlanRotation(t.Context(), core.Operator(), variable("key"))
-	if err != nil || !plan.Accepted || !strings.Contains(plan.Problem, foreign.id) {
+	if err != nil || !plan.Accepted || !strings.Contains(plan.Problem, foreign.ID) {
 		t.Errorf("%+v %v", plan, err)
 	}
 }

@@ -3,7 +3,6 @@ package azure_test
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
 	"net"
 	"os"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"rekey/internal/rotation/target"
 	"rekey/internal/rotation/target/azure"
 	"rekey/internal/rotation/target/targettest"
+	"rekey/internal/rotation/target/targettest/azuretest"
 	"rekey/internal/secret"
 )
 
@@ -20,85 +20,22 @@ const prefix = "rotation/azure/client-secret/"
 
 // The server of these tests.
 var (
-	api       = newCloud()
+	api       *azuretest.Cloud
 	authority *targettest.Authority
 )
 
 func TestMain(m *testing.M) {
-	code, err := run(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "error:", err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func run(m *testing.M) (int, error) {
-	if err := os.Setenv("HTTPS_PROXY", "http://127.0.0.1:1"); err != nil { // must not matter
-		return 0, err
-	}
-	dir, err := targettest.Dir()
-	if err != nil {
-		return 0, err
-	}
-	defer os.RemoveAll(dir)
-	if authority, err = targettest.NewAuthority(); err != nil {
-		return 0, err
-	}
-	var stop func()
-	if api.url, stop, err = authority.HTTPS(dir, api); err != nil {
-		return 0, err
-	}
-	defer stop()
-	return m.Run(), nil
+	targettest.Main(m, func(site *targettest.Site) (err error) {
+		if err := os.Setenv("HTTPS_PROXY", "http://127.0.0.1:1"); err != nil { // must not matter
+			return err
+		}
+		authority = site.Authority
+		api, err = azuretest.Start(site)
+		return err
+	})
 }
 
 func id(c target.Credential) string { return c[azure.KeyID].RevealString() }
-
-func account(_ *testing.T, ask targettest.IssuingAsk) targettest.IssuingAccount {
-	api.mu.Lock()
-	defer api.mu.Unlock()
-	a := api.register()
-	a.delay = ask.Delay
-	annotations := map[string]string{prefix + "ca": "ca", prefix + "login-endpoint": api.url, prefix + "graph-endpoint": api.url}
-	values := map[string]string{"ca": authority.PEM, "tenant_id": tenant, "client_id": a.id + "\n"}
-	by := a
-	if ask.Mode == targettest.Admin {
-		by = api.register()
-		annotations[prefix+"admin-client-id"], annotations[prefix+"admin-client-secret"] = "admin/id", "admin/secret"
-		values["admin/id"], values["admin/secret"] = by.id, by.secrets[0].secret
-	}
-	a.owners[by.id] = !ask.Weak
-	return targettest.IssuingAccount{
-		Account: targettest.Account{Annotations: annotations, Values: values},
-		Current: target.Credential{target.Main: secret.FromString(a.secrets[0].secret), azure.KeyID: secret.FromString(a.secrets[0].id)},
-		Wrong:   target.Credential{target.Main: secret.FromString("8Q~wrong"), azure.KeyID: secret.FromString(a.secrets[0].id)},
-		ID:      id,
-		Holds: func(c target.Credential) bool {
-			api.mu.Lock()
-			defer api.mu.Unlock()
-			for _, k := range a.secrets {
-				if k.id == id(c) && k.secret == c[target.Main].RevealString() {
-					return true
-				}
-			}
-			return false
-		},
-		Keys: func() (all []string) {
-			api.mu.Lock()
-			defer api.mu.Unlock()
-			for _, k := range a.secrets {
-				all = append(all, k.id)
-			}
-			return all
-		},
-		Foreign: func() string {
-			api.mu.Lock()
-			defer api.mu.Unlock()
-			return a.make("rekey", 0).id
-		},
-	}
-}
 
 func TestItKeepsThePromisesOfATarget(t *testing.T) {
 	other, err := targettest.NewAuthority()
@@ -111,11 +48,11 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 	annotation := func(name, value string) func(targettest.Account) {
 		return func(a targettest.Account) { a.Annotations[prefix+name] = value }
 	}
-	elsewhere := strings.Replace(api.url, "localhost", "127.0.0.1", 1)
+	elsewhere := strings.Replace(api.URL, "localhost", "127.0.0.1", 1)
 	targettest.Issuing{
 		Kind:     azure.Kind(),
 		Modes:    []targettest.Mode{targettest.Self, targettest.Admin},
-		Account:  account,
+		Account:  api.Account,
 		Endpoint: "graph-endpoint",
 		Elsewhere: map[string]targettest.Elsewhere{
 			"an authority that did not sign": targettest.Fails(value("ca", other.PEM), target.Refused, "unknown authority"),
@@ -145,7 +82,7 @@ func bind(t *testing.T, a targettest.Account) target.Target {
 }
 
 func TestAnAdministratorNeedsNoSecretThatWorksAndHasToLogIn(t *testing.T) {
-	a := account(t, targettest.IssuingAsk{Mode: targettest.Admin})
+	a := api.Account(t, targettest.IssuingAsk{Mode: targettest.Admin})
 	unknown := target.Credential{target.Main: secret.FromString("unknown"), azure.KeyID: a.Current[azure.KeyID]}
 	made, err := bind(t, a.Account).Apply(t.Context(), unknown, nil)
 	if err != nil || !a.Holds(made) {
@@ -159,7 +96,7 @@ func TestAnAdministratorNeedsNoSecretThatWorksAndHasToLogIn(t *testing.T) {
 }
 
 func TestASecretWithoutItsIDIsRefused(t *testing.T) {
-	a := account(t, targettest.IssuingAsk{Mode: targettest.Self})
+	a := api.Account(t, targettest.IssuingAsk{Mode: targettest.Self})
 	_, err := bind(t, a.Account).Apply(t.Context(), target.Credential{target.Main: a.Current[target.Main]}, nil)
 	if target.ClassOf(err) != target.Refused || !strings.Contains(err.Error(), azure.KeyID) || len(a.Keys()) != 1 {
 		t.Error(err)
@@ -167,7 +104,7 @@ func TestASecretWithoutItsIDIsRefused(t *testing.T) {
 }
 
 func TestASecretIsGoodForAsLongAsIsSaid(t *testing.T) {
-	a := account(t, targettest.IssuingAsk{Mode: targettest.Self})
+	a := api.Account(t, targettest.IssuingAsk{Mode: targettest.Self})
 	for _, test := range []struct {
 		lifetime string
 		want     time.Duration // 0: nothing is said
@@ -179,10 +116,10 @@ func TestASecretIsGoodForAsLongAsIsSaid(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		api.mu.Lock()
-		secrets := api.apps[strings.TrimSpace(a.Values["client_id"])].secrets
-		end := secrets[len(secrets)-1].end
-		api.mu.Unlock()
+		api.Lock()
+		secrets := api.Apps[strings.TrimSpace(a.Values["client_id"])].Secrets
+		end := secrets[len(secrets)-1].End
+		api.Unlock()
 		at, err := time.Parse(time.RFC3339, end)
 		if (test.want == 0) != (end == "") || test.want != 0 && (err != nil || time.Until(at.Add(-test.want)).Abs() > time.Minute) {
 			t.Errorf("%s: secret %s ends at %q", test.lifetime, id(made), end)
@@ -190,7 +127,7 @@ func TestASecretIsGoodForAsLongAsIsSaid(t *testing.T) {
 	}
 	for _, text := range []string{"180 days", "P0D"} {
 		_, err := azure.Kind().Bind(target.Binding{Annotations: map[string]string{prefix + "lifetime": text}, Values: map[string]secret.Bytes{
-			"tenant_id": secret.FromString(tenant), "client_id": secret.FromString("11111111-2222-3333-4444-555555555555")}})
+			"tenant_id": secret.FromString(azuretest.Tenant), "client_id": secret.FromString("11111111-2222-3333-4444-555555555555")}})
 		if target.ClassOf(err) != target.Refused {
 			t.Errorf("%s: %v", text, err)
 		}
@@ -198,7 +135,7 @@ func TestASecretIsGoodForAsLongAsIsSaid(t *testing.T) {
 }
 
 func TestWhatTheAPISaysHasAClass(t *testing.T) {
-	a := account(t, targettest.IssuingAsk{Mode: targettest.Self})
+	a := api.Account(t, targettest.IssuingAsk{Mode: targettest.Self})
 	made := bind(t, a.Account)
 	apply := func(ctx context.Context) error { _, err := made.Apply(ctx, a.Current, nil); return err }
 	login := func(ctx context.Context) error { return made.Probe(ctx, a.Current) }
@@ -230,14 +167,14 @@ func TestWhatTheAPISaysHasAClass(t *testing.T) {
 		{"')", apply, 200, `{}`, target.Refused, "list"},
 		{"')", apply, 400, `{"error":{"code":"x"}}`, target.Refused, "400"},
 	} {
-		api.mu.Lock()
-		api.say = func(path string) (int, string) {
+		api.Lock()
+		api.Say = func(path string) (int, string) {
 			if strings.HasSuffix(path, test.at) {
 				return test.status, test.body
 			}
 			return 0, ""
 		}
-		api.mu.Unlock()
+		api.Unlock()
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		err := test.call(ctx)
 		cancel()
@@ -245,9 +182,9 @@ func TestWhatTheAPISaysHasAClass(t *testing.T) {
 			t.Errorf("%s answers %d %.40s: %v, want %v with %q", test.at, test.status, test.body, err, test.class, test.words)
 		}
 	}
-	api.mu.Lock()
-	api.say = nil
-	api.mu.Unlock()
+	api.Lock()
+	api.Say = nil
+	api.Unlock()
 	if keys := a.Keys(); len(keys) != 1 {
 		t.Errorf("the application has %d secrets", len(keys))
 	}

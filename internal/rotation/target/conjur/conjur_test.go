@@ -11,21 +11,19 @@ import (
 	"testing"
 	"time"
 
-	"rekey/internal/ident"
 	"rekey/internal/rotation/target"
 	"rekey/internal/rotation/target/conjur"
 	"rekey/internal/rotation/target/targettest"
+	"rekey/internal/rotation/target/targettest/conjurtest"
 	"rekey/internal/secret"
 )
 
 const prefix = "rotation/conjur/api-key/"
 
-func identOf(kind, identifier string) ident.ID { return ident.New("acme", kind, identifier) }
-
 // place is a host on the server, and how its rotation is set up.
 type place struct {
 	t                    *testing.T
-	host, boss, stranger person
+	host, boss, stranger conjurtest.Person
 	annotations, values  map[string]string
 	old                  bool // the server is a Conjur
 	admin                bool
@@ -42,11 +40,11 @@ var modes = []mode{{"self", false, false}, {"admin", true, false}, {"self at a C
 func open(t *testing.T, m mode) *place {
 	t.Helper()
 	p := &place{t: t, old: m.old, admin: m.admin}
-	p.host, p.boss, p.stranger = register(t, "app/web-")
+	p.host, p.boss, p.stranger = server.Register(t, "app/web-")
 	p.annotations = map[string]string{"rotation/rotator": "conjur/api-key", prefix + "ca": "ca"}
-	p.values = map[string]string{"url": server.url, "account": "acme\n", "username": p.host.login, "ca": authority.PEM}
+	p.values = map[string]string{"url": server.URL, "account": "acme\n", "username": p.host.Login, "ca": authority.PEM}
 	if m.old {
-		p.values["url"] = server.old + "/"
+		p.values["url"] = server.Old + "/"
 	}
 	if m.admin {
 		p.administrate(p.boss)
@@ -54,9 +52,9 @@ func open(t *testing.T, m mode) *place {
 	return p
 }
 
-func (p *place) administrate(by person) {
+func (p *place) administrate(by conjurtest.Person) {
 	p.annotations[prefix+"admin-username"], p.annotations[prefix+"admin-api-key"] = "/boss/name", "/boss/key"
-	p.values["/boss/name"], p.values["/boss/key"] = by.login, by.key
+	p.values["/boss/name"], p.values["/boss/key"] = by.Login, by.Key
 }
 
 func (p *place) bind(dial target.Dial) (target.Target, error) {
@@ -81,7 +79,7 @@ func (p *place) target(dial target.Dial) target.Target {
 }
 
 func (p *place) current() target.Credential {
-	return target.Credential{target.Main: secret.FromString(p.host.key)}
+	return target.Credential{target.Main: secret.FromString(p.host.Key)}
 }
 
 func (p *place) intent() target.Credential {
@@ -110,7 +108,7 @@ func (p *place) context() context.Context {
 }
 
 func (p *place) works(c target.Credential) bool {
-	return works(p.t, p.host.login, c[target.Main].RevealString())
+	return server.Works(p.host.Login, c[target.Main].RevealString())
 }
 
 // class checks how a call failed, and that its words hold no key.
@@ -120,7 +118,7 @@ func (p *place) class(what string, err error, want ...target.Class) {
 		p.t.Errorf("%s: no error, want %v", what, want)
 		return
 	}
-	for _, key := range []string{p.host.key, p.boss.key} {
+	for _, key := range []string{p.host.Key, p.boss.Key} {
 		if strings.Contains(err.Error(), key) {
 			p.t.Errorf("%s: the error tells a key", what)
 		}
@@ -165,9 +163,9 @@ func TestItRotates(t *testing.T) {
 				}
 				_, err = p.target(nil).Apply(p.context(), published, old)
 				p.class("setting an old key back", err, target.Refused)
-				p.host.key = next[target.Main].RevealString()
+				p.host.Key = next[target.Main].RevealString()
 			}
-			if got := p.target(nil).Identity(); got != identity || !strings.Contains(got, strings.TrimPrefix(p.host.login, "host/")) {
+			if got := p.target(nil).Identity(); got != identity || !strings.Contains(got, strings.TrimPrefix(p.host.Login, "host/")) {
 				t.Errorf("the identity was %s and is %s", identity, got)
 			}
 			if resets := p.target(nil).(target.Resetter).Resets(); resets != m.admin {
@@ -230,7 +228,7 @@ func TestACandidateThatWasGivenUpLapses(t *testing.T) {
 	p := open(t, modes[0])
 	p.annotations["rotation/grace"] = "PT1H"
 	next := p.issue(p.intent())
-	if err := p.target(nil).Retire(p.context(), p.current(), next); err != nil || currentKey(t, p.host) != p.host.key {
+	if err := p.target(nil).Retire(p.context(), p.current(), next); err != nil || server.Key(t, p.host) != p.host.Key {
 		t.Errorf("it has become the key, or %v", err)
 	}
 }
@@ -249,14 +247,14 @@ func TestWhoMayNotIsTold(t *testing.T) {
 	p.administrate(p.stranger)
 	_, err = p.target(nil).Apply(p.context(), p.current(), p.intent())
 	p.class("apply without privilege", err, target.Refused)
-	p.boss.key = "not-the-key-of-the-boss"
+	p.boss.Key = "not-the-key-of-the-boss"
 	p.administrate(p.boss)
 	_, err = p.target(nil).Apply(p.context(), p.current(), p.intent())
 	p.class("apply with a wrong administrator", err, target.Refused)
 	if err != nil && !strings.Contains(err.Error(), "admin-api-key") {
 		t.Errorf("%v does not name the annotation", err)
 	}
-	if currentKey(t, p.host) != p.host.key {
+	if server.Key(t, p.host) != p.host.Key {
 		t.Error("the key is another one")
 	}
 }
@@ -273,13 +271,13 @@ func TestHostileNamesStayNames(t *testing.T) {
 	for _, name := range []string{"app/Größe 鍵-", "app/?role=user&x#-", "app/../%2e%2e/", `app/"quoted" \`, "app/it's-"} {
 		for _, m := range modes[:2] {
 			p := open(t, m)
-			p.host, p.boss, _ = register(t, name)
-			p.values["username"] = p.host.login
+			p.host, p.boss, _ = server.Register(t, name)
+			p.values["username"] = p.host.Login
 			if m.admin {
 				p.administrate(p.boss)
 			}
 			next := p.issue(p.intent())
-			if err := p.target(nil).Probe(p.context(), next); err != nil || currentKey(t, p.host) != next[target.Main].RevealString() {
+			if err := p.target(nil).Probe(p.context(), next); err != nil || server.Key(t, p.host) != next[target.Main].RevealString() {
 				t.Errorf("%s, %s: %v", name, m.name, err)
 			}
 		}
@@ -294,7 +292,7 @@ func TestWhatIsSetUpWronglyIsRefused(t *testing.T) {
 	for _, test := range []struct{ name, variable, value, words string }{
 		{"an authority that did not sign", "ca", other.PEM, "unknown authority"},
 		{"an authority that is none", "ca", "trust me", "PEM"},
-		{"another host's certificate", "url", strings.Replace(server.url, "localhost", "127.0.0.1", 1), "another host"},
+		{"another host's certificate", "url", strings.Replace(server.URL, "localhost", "127.0.0.1", 1), "another host"},
 		{"no TLS", "url", "http://localhost", "https"},
 		{"a URL with a password", "url", "https://u:p@localhost", "https"},
 		{"an account that is none", "account", "a/b", "account"},
@@ -311,12 +309,12 @@ func TestWhatIsSetUpWronglyIsRefused(t *testing.T) {
 			_, err = made.Apply(p.context(), p.current(), p.intent())
 		}
 		p.class(test.name, err, target.Refused)
-		if err != nil && !strings.Contains(err.Error(), test.words) || currentKey(t, p.host) != p.host.key {
+		if err != nil && !strings.Contains(err.Error(), test.words) || server.Key(t, p.host) != p.host.Key {
 			t.Errorf("%s: %v, want %q", test.name, err, test.words)
 		}
 	}
 	p := open(t, modes[0])
-	p.administrate(person{p.host.login, p.host.key})
+	p.administrate(p.host)
 	if _, err := p.bind(nil); target.ClassOf(err) != target.Refused || !strings.Contains(err.Error(), "its own administrator") {
 		t.Error(err)
 	}
@@ -362,18 +360,14 @@ func TestWhatAServerSaysHasAClass(t *testing.T) {
 		{"/api_key", false, 200, "", target.Uncertain},
 	} {
 		p := open(t, mode{admin: test.admin})
-		server.mu.Lock()
-		server.say = func(r *http.Request) (int, string) {
+		server.Answer(func(r *http.Request) (int, string) {
 			if strings.HasSuffix(r.URL.Path, test.at) {
 				return test.status, test.body
 			}
 			return 0, ""
-		}
-		server.mu.Unlock()
+		})
 		_, err := p.target(nil).Apply(p.context(), p.current(), p.intent())
 		p.class(fmt.Sprintf("%s answers %d %.10s", test.at, test.status, test.body), err, test.class)
-		server.mu.Lock()
-		server.say = nil
-		server.mu.Unlock()
+		server.Answer(nil)
 	}
 }

@@ -91,11 +91,11 @@ func newHouse(t *testing.T, p *place) *house {
 		}
 		must(t, h.SetSecret(t.Context(), core.Operator(), ident.New("north", "variable", id), secret.FromString(value)))
 	}
-	must(t, h.SetSecret(t.Context(), core.Operator(), rotated, secret.FromString(p.host.key))) // last: from now on it is due
+	must(t, h.SetSecret(t.Context(), core.Operator(), rotated, secret.FromString(p.host.Key))) // last: from now on it is due
 	t.Cleanup(func() {
 		must(t, h.Close())
 		must(t, h.rows.Close())
-		if strings.Contains(h.trail.String(), p.host.key) || strings.Contains(h.trail.String(), currentKey(t, p.host)) {
+		if strings.Contains(h.trail.String(), p.host.Key) || strings.Contains(h.trail.String(), server.Key(t, p.host)) {
 			t.Error("the audit holds a key")
 		}
 	})
@@ -186,7 +186,7 @@ func TestAProcessThatDiesWithTheAnswer(t *testing.T) {
 				t.Fatalf("%+v", s)
 			}
 			got := h.published()
-			if got != currentKey(t, p.host) || got == p.host.key || !works(t, p.host.login, got) {
+			if got != server.Key(t, p.host) || got == p.host.Key || !server.Works(p.host.Login, got) {
 				t.Error("what is published is not the new key")
 			}
 			if same := got == lost[target.Main].RevealString(); same == m.old {
@@ -201,25 +201,21 @@ func TestAProcessThatDiesWithTheAnswer(t *testing.T) {
 func TestAHostAloneWithAConjurWaitsForSomebody(t *testing.T) {
 	p := open(t, modes[2])
 	h := newHouse(t, p)
-	server.mu.Lock()
-	server.say = func(r *http.Request) (int, string) {
+	server.Answer(func(r *http.Request) (int, string) {
 		if strings.HasSuffix(r.URL.Path, "/api_key") {
-			server.handler.ServeHTTP(discard{}, r)
+			server.Handler.ServeHTTP(discard{}, r)
 			return http.StatusBadGateway, ""
 		}
 		return 0, ""
-	}
-	server.mu.Unlock()
+	})
 	s := h.rotates()
-	server.mu.Lock()
-	server.say = nil
-	server.mu.Unlock()
-	if s.State != rotation.Quarantined || h.published() != p.host.key {
+	server.Answer(nil)
+	if s.State != rotation.Quarantined || h.published() != p.host.Key {
 		t.Errorf("%+v", s)
 	}
-	must(t, h.SetSecret(t.Context(), core.Operator(), rotated, secret.FromString(currentKey(t, p.host))))
+	must(t, h.SetSecret(t.Context(), core.Operator(), rotated, secret.FromString(server.Key(t, p.host))))
 	s = h.rotatesTo(3)
-	if s.State != rotation.Idle || h.published() != currentKey(t, p.host) {
+	if s.State != rotation.Idle || h.published() != server.Key(t, p.host) {
 		t.Errorf("after it was mended: %+v", s)
 	}
 }

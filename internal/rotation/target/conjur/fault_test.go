@@ -47,7 +47,7 @@ func TestFaultsWhileAKeyIsMade(t *testing.T) {
 				p := open(t, m)
 				intent := p.intent()
 				made, err := p.target(n.Dial).Apply(ctx, p.current(), intent)
-				replaced := currentKey(t, p.host) != p.host.key
+				replaced := server.Key(t, p.host) != p.host.Key
 				switch {
 				case err == nil:
 					if m := p.target(nil).Probe(p.context(), made); m != nil {
@@ -99,7 +99,7 @@ func TestFaultsWhileAKeyIsProbedAndRetired(t *testing.T) {
 		if err := p.target(n.Dial).Probe(ctx, next); err != nil {
 			p.class("probe of the new key", err, target.Unreachable)
 		}
-		if !p.works(p.current()) && currentKey(t, p.host) != next[target.Main].RevealString() {
+		if !p.works(p.current()) && server.Key(t, p.host) != next[target.Main].RevealString() {
 			t.Error("neither key works")
 		}
 		if err := p.target(nil).Probe(p.context(), next); err != nil {

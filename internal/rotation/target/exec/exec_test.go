@@ -7,7 +7,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -17,36 +16,25 @@ import (
 	"rekey/internal/rotation/target"
 	"rekey/internal/rotation/target/exec"
 	"rekey/internal/rotation/target/targettest"
+	"rekey/internal/rotation/target/targettest/exectest"
 	"rekey/internal/secret"
 )
 
 const prefix = "rotation/exec/"
 
 func TestItKeepsThePromisesOfATarget(t *testing.T) {
-	self, err := os.Executable()
+	program, err := exectest.Find(targettest.At(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
 	set := func(name, value string) func(targettest.Account) {
 		return func(a targettest.Account) { a.Annotations[prefix+name] = value }
 	}
 	targettest.Suite{
-		Kind:  exec.Kind(map[string]exec.Program{"passwords": {Path: self, Args: []string{asProgram, dir}}, "missing": {Path: "/no/such/program"}}),
-		Modes: []targettest.Mode{targettest.Self},
-		Account: func(t *testing.T, ask targettest.Ask) targettest.Account {
-			if err := write(dir, ask.Users[0], ask.Password); err != nil {
-				t.Fatal(err)
-			}
-			return targettest.Account{
-				Annotations: map[string]string{prefix + "program": "passwords", prefix + "variables": "username", prefix + "secrets": "token", prefix + "parameter/zone": "a"},
-				Values:      map[string]string{"username": ask.Users[0], "token": "secret-Token-1"},
-			}
-		},
-		Login: func(t *testing.T, user, password string) bool {
-			passwords, err := read(dir, user)
-			return err == nil && slices.Contains(passwords, password)
-		},
+		Kind:      exec.Kind(map[string]exec.Program{"passwords": {Path: program.Path, Args: program.Arguments()}, "missing": {Path: "/no/such/program"}}),
+		Modes:     []targettest.Mode{targettest.Self},
+		Account:   program.Account,
+		Login:     program.Login,
 		Offline:   true,
 		Keeps:     true,
 		Users:     []string{`it's "so" $(id); --`, "Größe\n", "{}"},

@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -17,47 +15,11 @@ import (
 	"rekey/internal/rotation/target"
 	"rekey/internal/rotation/target/mongodb"
 	"rekey/internal/rotation/target/targettest"
+	"rekey/internal/rotation/target/targettest/mongodbtest"
 	"rekey/internal/secret"
 )
 
 const prefix = "rotation/mongodb/password/"
-
-func clientTLS() (*tls.Config, error) {
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM([]byte(authority.PEM)) {
-		return nil, errors.New("no authority")
-	}
-	return &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, nil
-}
-
-func place(t *testing.T, ask targettest.Ask) targettest.Account {
-	for _, user := range ask.Users {
-		alone.data.create(t, "app."+user, ask.Password, account{self: true})
-	}
-	alone.data.create(t, "app.rk admin", "admin-Password-1", account{admin: true})
-	alone.data.create(t, "app.rk weak", "admin-Password-1", account{})
-	a := targettest.Account{
-		Annotations: map[string]string{prefix + "ca": "/pki/ca"},
-		Values:      map[string]string{"url": alone.url("?authSource=app"), "/pki/ca": authority.PEM},
-	}
-	if ask.Mode == targettest.Alternating {
-		a.Annotations[prefix+"users"] = strings.Join(ask.Users, ",")
-	} else {
-		a.Values["username"] = ask.Users[0]
-	}
-	if ask.Mode != targettest.Self {
-		a.Annotations[prefix+"admin-username"], a.Annotations[prefix+"admin-password"] = "admin-username", "admin-password"
-		a.Values["admin-username"], a.Values["admin-password"] = "rk admin", "admin-Password-1"
-		if ask.Weak {
-			a.Values["admin-username"] = "rk weak"
-		}
-	}
-	return a
-}
-
-func (f *fake) url(parameters string) string {
-	return fmt.Sprintf("mongodb://localhost:%d/%s", f.port, parameters)
-}
 
 func TestItKeepsThePromisesOfATarget(t *testing.T) {
 	other, err := targettest.NewAuthority()
@@ -69,32 +31,32 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer plain.Close()
-	go alone.serve(plain)
+	go targettest.Accept(plain, alone.Serve)
 	fails := targettest.Fails
 	set := func(name, value string) func(targettest.Account) {
 		return func(a targettest.Account) { a.Values[name] = value }
 	}
-	alone.data.create(t, "app.elder", "entry-Password-1", account{self: true, mechanisms: []string{"SCRAM-SHA-1"}})
+	alone.Create(t, "app.elder", "entry-Password-1", mongodbtest.User{Self: true, Mechanisms: []string{"SCRAM-SHA-1"}})
 	targettest.Suite{
 		Kind:    mongodb.Kind(),
 		Modes:   []targettest.Mode{targettest.Self, targettest.Admin, targettest.Alternating},
-		Account: place,
-		Login:   func(t *testing.T, user, password string) bool { return alone.accepts("app", user, password) },
+		Account: alone.Account,
+		Login:   alone.Login,
 		Users:   []string{`Robert"}); db.dropAllUsers(); //`, `{"$gt": ""}`, "100%41%", "Größe名", "a.b$c=2C=d", strings.Repeat("x", 200)},
 		Passwords: []string{`it's "so" 1 \ $1 ; --`, " 1 space at both ends ", "Größe-Ключ-鍵-1", "p@ss:w/ord?1#[%41]&tls=false",
 			`{"$gt": ""}`, "ﬁrst ligature Ⅸ", strings.Repeat("long1", 15)},
 		BadValue: func(string) string { return "a bell\aPassword" },
 		Elsewhere: map[string]targettest.Elsewhere{
 			"an authority that did not sign": fails(set("/pki/ca", other.PEM), target.Refused, "unknown authority"),
-			"another host's certificate":     fails(set("url", fmt.Sprintf("127.0.0.1:%d", alone.port)), target.Refused, "another host"),
+			"another host's certificate":     fails(set("url", fmt.Sprintf("127.0.0.1:%d", alone.Port)), target.Refused, "another host"),
 			"a server without TLS":           fails(set("url", "localhost:"+port(plain)), target.Unreachable, "lost"),
-			"users of another database":      fails(set("url", alone.url("")), target.AuthFailed, "does not accept"),
+			"users of another database":      fails(set("url", alone.URL("")), target.AuthFailed, "does not accept"),
 			"a user of another mechanism":    fails(set("username", "elder"), target.Refused, "SCRAM-SHA-256"),
-			"another replica set":            fails(set("url", alone.url("app?replicaSet=rs9")), target.Refused, "replica set"),
-			"a secondary alone":              fails(set("url", secondary.url("app")), target.Unreachable, "not the primary"),
+			"another replica set":            fails(set("url", alone.URL("app?replicaSet=rs9")), target.Refused, "replica set"),
+			"a secondary alone":              fails(set("url", secondary.URL("app")), target.Unreachable, "not the primary"),
 			"a URL with a password":          fails(set("url", "mongodb://some:one@localhost"), target.Refused, "variables of their own"),
-			"no TLS wanted":                  fails(set("url", alone.url("?tls=false")), target.Refused, "TLS"),
-			"a parameter":                    fails(set("url", alone.url("?tlsInsecure=true")), target.Refused, "tlsInsecure"),
+			"no TLS wanted":                  fails(set("url", alone.URL("?tls=false")), target.Refused, "TLS"),
+			"a parameter":                    fails(set("url", alone.URL("?tlsInsecure=true")), target.Refused, "tlsInsecure"),
 			"names of members in DNS":        fails(set("url", "mongodb+srv://cluster.example.com"), target.Refused, "members"),
 			"no TLS by annotation":           fails(func(a targettest.Account) { a.Annotations[prefix+"sslmode"] = "disable" }, target.Refused, "TLS"),
 			"an authority that is none":      fails(set("/pki/ca", "trust me"), target.Refused, "PEM"),
@@ -140,16 +102,16 @@ func TestThePrimaryOfASetIsAsked(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	primary.data.create(t, "admin.app", "old-Password-1", account{self: true})
-	made := bind(t, map[string]string{"url": fmt.Sprintf("mongodb://localhost:%s,localhost:1,localhost:%d,localhost:%d/?replicaSet=rs0&tls=true", port(silent), secondary.port, primary.port)})
+	primary.Create(t, "admin.app", "old-Password-1", mongodbtest.User{Self: true})
+	made := bind(t, map[string]string{"url": fmt.Sprintf("mongodb://localhost:%s,localhost:1,localhost:%d,localhost:%d/?replicaSet=rs0&tls=true", port(silent), secondary.Port, primary.Port)})
 	next := credential("new-Password-1")
 	if _, err := made.Apply(within(t, 4*time.Second), credential("old-Password-1"), next); err != nil {
 		t.Fatal(err)
 	}
-	if !primary.accepts("admin", "app", "new-Password-1") || secondary.data.seen["updateUser"] != 1 {
+	if !primary.Accepts("admin", "app", "new-Password-1") || secondary.Seen("updateUser") != 1 {
 		t.Error("the primary does not have it")
 	}
-	made = bind(t, map[string]string{"url": fmt.Sprintf("localhost:1,localhost:%d", secondary.port)})
+	made = bind(t, map[string]string{"url": fmt.Sprintf("localhost:1,localhost:%d", secondary.Port)})
 	if err := made.Probe(within(t, 4*time.Second), next); target.ClassOf(err) != target.Unreachable {
 		t.Errorf("without a primary: %v", err)
 	}
@@ -177,16 +139,12 @@ func TestAnAddressSaysAllThatMatters(t *testing.T) {
 }
 
 func TestWhatAServerSaysHasAClass(t *testing.T) {
-	d := newData()
-	f := &fake{data: d}
-	l, err := tls.Listen("tcp", "127.0.0.1:0", serverTLS(t))
+	site := targettest.At(t)
+	f, err := mongodbtest.Start(site)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	f.port = l.Addr().(*net.TCPAddr).Port
-	go f.serve(l)
-	made := bind(t, map[string]string{"url": f.url("")})
+	made := bind(t, map[string]string{"url": f.URL(""), "ca": site.Authority.PEM})
 	concern := bson.D{{Key: "ok", Value: 1.0}, {Key: "writeConcernError", Value: bson.D{{Key: "code", Value: int32(64)}}}}
 	for _, test := range []struct {
 		command string
@@ -194,28 +152,26 @@ func TestWhatAServerSaysHasAClass(t *testing.T) {
 		class   target.Class
 		words   string
 	}{
-		{"hello", failure(59, ""), target.Refused, "older"},
-		{"hello", failure(91, ""), target.Unreachable, "now"},
+		{"hello", mongodbtest.Failure(59, ""), target.Refused, "older"},
+		{"hello", mongodbtest.Failure(91, ""), target.Unreachable, "now"},
 		{"hello", bson.D{{Key: "ok", Value: "yes"}}, target.Refused, "protocol"},
 		{"hello", bson.D{{Key: "ok", Value: 1.0}, {Key: "isWritablePrimary", Value: "yes"}}, target.Refused, "protocol"},
-		{"saslStart", failure(18, ""), target.AuthFailed, "does not accept"},
-		{"saslStart", failure(334, ""), target.Refused, "SCRAM-SHA-256"},
-		{"saslStart", failure(11600, ""), target.Unreachable, "now"},
-		{"saslStart", failure(8000, ""), target.Refused, "8000"},
+		{"saslStart", mongodbtest.Failure(18, ""), target.AuthFailed, "does not accept"},
+		{"saslStart", mongodbtest.Failure(334, ""), target.Refused, "SCRAM-SHA-256"},
+		{"saslStart", mongodbtest.Failure(11600, ""), target.Unreachable, "now"},
+		{"saslStart", mongodbtest.Failure(8000, ""), target.Refused, "8000"},
 		{"saslStart", bson.D{{Key: "ok", Value: 1.0}, {Key: "done", Value: true}}, target.Refused, "prove"},
 		{"saslContinue", bson.D{{Key: "ok", Value: 1.0}, {Key: "done", Value: true}, {Key: "payload", Value: []byte("v=AAAA")}}, target.Refused, "prove"},
-		{"updateUser", failure(11, ""), target.Refused, "authSource"},
-		{"updateUser", failure(13, ""), target.Refused, "changeOwnPassword"},
-		{"updateUser", failure(10107, ""), target.Unreachable, "any more"},
-		{"updateUser", failure(189, ""), target.Uncertain, "interrupted"},
-		{"updateUser", failure(2, ""), target.Refused, "error 2"},
+		{"updateUser", mongodbtest.Failure(11, ""), target.Refused, "authSource"},
+		{"updateUser", mongodbtest.Failure(13, ""), target.Refused, "changeOwnPassword"},
+		{"updateUser", mongodbtest.Failure(10107, ""), target.Unreachable, "any more"},
+		{"updateUser", mongodbtest.Failure(189, ""), target.Uncertain, "interrupted"},
+		{"updateUser", mongodbtest.Failure(2, ""), target.Refused, "error 2"},
 		{"updateUser", concern, target.Uncertain, "most members"},
 		{"updateUser", bson.D{{Key: "ok", Value: "yes"}}, target.Uncertain, "after the change"},
 	} {
-		d.create(t, "admin.app", "old-Password-1", account{self: true})
-		d.mu.Lock()
-		d.fails = map[string]bson.D{test.command: test.answer}
-		d.mu.Unlock()
+		f.Create(t, "admin.app", "old-Password-1", mongodbtest.User{Self: true})
+		f.Answer(test.command, test.answer)
 		_, err := made.Apply(within(t, 5*time.Second), credential("old-Password-1"), credential("new-Password-1"))
 		if target.ClassOf(err) != test.class || err == nil || !strings.Contains(err.Error(), test.words) || strings.Contains(err.Error(), "in words") {
 			t.Errorf("%s answers %v: %v, want %v with %q", test.command, test.answer, err, test.class, test.words)
@@ -226,8 +182,8 @@ func TestWhatAServerSaysHasAClass(t *testing.T) {
 // A server that does not know the user's password cannot pretend to: it learns nothing, and
 // is not taken for the right one.
 func TestAServerHasToProveThatItKnowsTheUser(t *testing.T) {
-	alone.data.create(t, "admin.proof", "another-Password-1", account{self: true})
-	err := bind(t, map[string]string{"url": alone.url(""), "username": "proof"}).Probe(within(t, 5*time.Second), credential("old-Password-1"))
+	alone.Create(t, "admin.proof", "another-Password-1", mongodbtest.User{Self: true})
+	err := bind(t, map[string]string{"url": alone.URL(""), "username": "proof"}).Probe(within(t, 5*time.Second), credential("old-Password-1"))
 	if target.ClassOf(err) != target.AuthFailed {
 		t.Error(err)
 	}

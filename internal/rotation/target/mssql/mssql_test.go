@@ -17,33 +17,6 @@ import (
 
 const prefix = "rotation/mssql/password/"
 
-func (f *fake) url() string { return fmt.Sprintf("sqlserver://localhost:%d", f.port) }
-
-func account(_ *testing.T, ask targettest.Ask) targettest.Account {
-	for _, user := range ask.Users {
-		strict.create(user, ask.Password, false)
-	}
-	strict.create("rk admin", "admin-Password-1", true)
-	strict.create("rk weak", "admin-Password-1", false)
-	a := targettest.Account{
-		Annotations: map[string]string{prefix + "ca": "/pki/ca"},
-		Values:      map[string]string{"url": strict.url(), "/pki/ca": authority.PEM},
-	}
-	if ask.Mode == targettest.Alternating {
-		a.Annotations[prefix+"users"] = strings.Join(ask.Users, ",")
-	} else {
-		a.Values["username"] = ask.Users[0]
-	}
-	if ask.Mode != targettest.Self {
-		a.Annotations[prefix+"admin-username"], a.Annotations[prefix+"admin-password"] = "admin-username", "admin-password"
-		a.Values["admin-username"], a.Values["admin-password"] = "rk admin", "admin-Password-1"
-		if ask.Weak {
-			a.Values["admin-username"] = "rk weak"
-		}
-	}
-	return a
-}
-
 func TestItKeepsThePromisesOfATarget(t *testing.T) {
 	other, err := targettest.NewAuthority()
 	if err != nil {
@@ -56,17 +29,17 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 	targettest.Suite{
 		Kind:    mssql.Kind(),
 		Modes:   []targettest.Mode{targettest.Self, targettest.Admin, targettest.Alternating},
-		Account: account,
-		Login:   func(_ *testing.T, user, password string) bool { return strict.accepts(user, password) },
+		Account: strict.Account,
+		Login:   strict.Login,
 		Users:   []string{`Robert'); DROP TABLE x; --`, `a]b]]c`, `[quoted] "`, "100%41%", "Größe鍵"},
 		Passwords: []string{`it's "so" 1 \ $1 ; --`, " 1 space at both ends ", "Größe-Ключ-鍵-1", "p@ss:w/ord?1#[%41]&encrypt=disable",
 			`'; ALTER LOGIN sa DISABLE; --`, "{}=; clef", strings.Repeat("long1", 15)},
 		BadValue: func(string) string { return "tiny" },
 		Elsewhere: map[string]targettest.Elsewhere{
 			"an authority that did not sign": fails(set("/pki/ca", other.PEM), target.Refused, "unknown authority"),
-			"another host's certificate":     fails(set("url", fmt.Sprintf("127.0.0.1:%d", strict.port)), target.Refused, "another host"),
-			"a server without TLS":           fails(set("url", plain.url()), target.Refused, "under TLS"),
-			"no TLS wanted":                  fails(set("url", strict.url()+"?sslmode=disable"), target.Refused, "TLS"),
+			"another host's certificate":     fails(set("url", fmt.Sprintf("127.0.0.1:%d", strict.Port)), target.Refused, "another host"),
+			"a server without TLS":           fails(set("url", plain.URL()), target.Refused, "under TLS"),
+			"no TLS wanted":                  fails(set("url", strict.URL()+"?sslmode=disable"), target.Refused, "TLS"),
 			"no TLS by annotation":           fails(func(a targettest.Account) { a.Annotations[prefix+"sslmode"] = "disable" }, target.Refused, "TLS"),
 			"a URL with a password":          fails(set("url", "sqlserver://some:one@localhost"), target.Refused, "variables of their own"),
 			"a URL of something else":        fails(set("url", "https://localhost"), target.Refused, "sqlserver"),
@@ -91,23 +64,19 @@ func within(t *testing.T, d time.Duration) context.Context {
 func TestWhatAServerSaysHasAClass(t *testing.T) {
 	var d net.Dialer
 	made, err := mssql.Kind().Bind(target.Binding{Annotations: map[string]string{prefix + "ca": "ca"}, Dial: d.DialContext, Rand: rand.Reader,
-		Values: map[string]secret.Bytes{"url": secret.FromString(strict.url()), "username": secret.FromString("classed"), "ca": secret.FromString(authority.PEM)}})
+		Values: map[string]secret.Bytes{"url": secret.FromString(strict.URL()), "username": secret.FromString("classed"), "ca": secret.FromString(authority.PEM)}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for number, want := range map[int32]target.Class{1205: target.Unreachable, 6005: target.Uncertain, 15118: target.Refused, 15151: target.Refused, 102: target.Refused} {
-		strict.create("classed", "old-Password-1", false)
-		strict.mu.Lock()
-		strict.fails = number
-		strict.mu.Unlock()
+		strict.Create("classed", "old-Password-1")
+		strict.Fail(number)
 		_, err := made.Apply(within(t, 5*time.Second), credential("old-Password-1"), credential("new-Password-1"))
 		if target.ClassOf(err) != want || err == nil || strings.Contains(err.Error(), "in words") {
 			t.Errorf("error %d: %v, want %v", number, err, want)
 		}
 	}
-	strict.mu.Lock()
-	strict.fails = 0
-	strict.mu.Unlock()
+	strict.Fail(0)
 	for _, bad := range []string{"line\\\nbreak-Password-1", strings.Repeat("x", 129), "emoji-😀-Password-1"} {
 		_, err := made.Apply(within(t, 5*time.Second), credential("old-Password-1"), credential(bad))
 		if e, ok := err.(*target.Error); !ok || !e.BadValue {

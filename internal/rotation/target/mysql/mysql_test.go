@@ -17,29 +17,6 @@ import (
 
 const prefix = "rotation/mysql/password/"
 
-func account(t *testing.T, ask targettest.Ask) targettest.Account {
-	for _, user := range ask.Users {
-		strict.create(t, user, ask.Password)
-	}
-	a := targettest.Account{
-		Annotations: map[string]string{prefix + "ca": "/pki/ca"},
-		Values:      map[string]string{"url": strict.url(""), "/pki/ca": authority.PEM},
-	}
-	if ask.Mode == targettest.Alternating {
-		a.Annotations[prefix+"users"] = strings.Join(ask.Users, ",")
-	} else {
-		a.Values["username"] = ask.Users[0]
-	}
-	if ask.Mode != targettest.Self {
-		a.Annotations[prefix+"admin-username"], a.Annotations[prefix+"admin-password"] = "admin-username", "admin-password"
-		a.Values["admin-username"], a.Values["admin-password"] = "rk admin", "admin-Password-1"
-		if ask.Weak {
-			a.Values["admin-username"] = "rk weak"
-		}
-	}
-	return a
-}
-
 func TestItKeepsThePromisesOfATarget(t *testing.T) {
 	other, err := targettest.NewAuthority()
 	if err != nil {
@@ -49,22 +26,22 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 	set := func(name, value string) func(targettest.Account) {
 		return func(a targettest.Account) { a.Values[name] = value }
 	}
-	if err := strict.root("CREATE USER 'barred'@'10.0.0.1' IDENTIFIED BY 'entry-Password-1'; CREATE USER 'socket'@'%' IDENTIFIED VIA unix_socket"); err != nil {
+	if err := strict.Root("CREATE USER 'barred'@'10.0.0.1' IDENTIFIED BY 'entry-Password-1'; CREATE USER 'socket'@'%' IDENTIFIED VIA unix_socket"); err != nil {
 		t.Fatal(err)
 	}
 	targettest.Suite{
 		Kind:    mysql.Kind(),
 		Modes:   []targettest.Mode{targettest.Self, targettest.Admin, targettest.Alternating},
-		Account: account,
-		Login:   func(t *testing.T, user, password string) bool { return strict.login(user, password) == nil },
+		Account: strict.Account,
+		Login:   strict.Login,
 		Users:   []string{`Robert'); DROP USER root; --`, `"quoted" \`, "100%41%", "Größe名", "UPPER", strings.Repeat("x", 70)},
 		Passwords: []string{`it's "so" 1 \ $1 ; --`, " 1 space at both ends ", "Größe-Ключ-鍵-1", "p@ss:w/ord?1#[%41]&sslmode=disable",
 			"tab\tand\nline 1", strings.Repeat("long1", 15)},
 		BadValue: func(string) string { return "tiny" },
 		Elsewhere: map[string]targettest.Elsewhere{
 			"an authority that did not sign": fails(set("/pki/ca", other.PEM), target.Refused, "unknown authority"),
-			"another host's certificate":     fails(set("url", fmt.Sprintf("127.0.0.1:%d", strict.port)), target.Refused, "another host"),
-			"a server without TLS":           fails(set("url", plain.url("")), target.Refused, "has no TLS"),
+			"another host's certificate":     fails(set("url", fmt.Sprintf("127.0.0.1:%d", strict.Port)), target.Refused, "another host"),
+			"a server without TLS":           fails(set("url", plain.URL("")), target.Refused, "has no TLS"),
 			"an account of another plugin":   fails(set("username", "socket"), target.Refused, "does not let the user in"),
 			"a URL with a password":          fails(set("url", "mysql://some:one@localhost"), target.Refused, "variables of their own"),
 			"a URL of something else":        fails(set("url", "https://localhost"), target.Refused, "mysql"),
@@ -100,15 +77,15 @@ func credential(password string) target.Credential {
 }
 
 func TestAServerThatDoesNotJudgePasswordsSeesOnlyTheHash(t *testing.T) {
-	plain.create(t, "logged", "old-Password-1")
-	made := bind(t, nil, map[string]string{"url": plain.url("?sslmode=disable"), "username": "logged"})
+	plain.Create(t, "logged", "old-Password-1")
+	made := bind(t, nil, map[string]string{"url": plain.URL("?sslmode=disable"), "username": "logged"})
 	if _, err := made.Apply(within(t, 10*time.Second), credential("old-Password-1"), credential("Shibboleth-4711")); err != nil {
 		t.Fatal(err)
 	}
-	if err := plain.login("logged", "Shibboleth-4711"); err != nil {
-		t.Error(err)
+	if !plain.Login(t, "logged", "Shibboleth-4711") {
+		t.Error("the new password does not let in")
 	}
-	log := plain.log(t)
+	log := plain.Log(t)
 	if !strings.Contains(log, "SET PASSWORD") {
 		t.Error("the log does not have the statement")
 	}
@@ -118,11 +95,11 @@ func TestAServerThatDoesNotJudgePasswordsSeesOnlyTheHash(t *testing.T) {
 }
 
 func TestTLSCanBeWeakenedOnPurposeOnly(t *testing.T) {
-	strict.create(t, "weakened", "old-Password-1")
+	strict.Create(t, "weakened", "old-Password-1")
 	for name, values := range map[string]map[string]string{
-		"the name does not matter": {"url": fmt.Sprintf("mariadb://127.0.0.1:%d?sslmode=verify-ca", strict.port), "ca": authority.PEM},
-		"nothing matters":          {"url": strict.url("?sslmode=require"), "ca": authority.PEM},
-		"no TLS":                   {"url": strict.url("?sslmode=disable"), "ca": authority.PEM},
+		"the name does not matter": {"url": fmt.Sprintf("mariadb://127.0.0.1:%d?sslmode=verify-ca", strict.Port), "ca": authority.PEM},
+		"nothing matters":          {"url": strict.URL("?sslmode=require"), "ca": authority.PEM},
+		"no TLS":                   {"url": strict.URL("?sslmode=disable"), "ca": authority.PEM},
 	} {
 		values["username"] = "weakened"
 		if err := bind(t, map[string]string{prefix + "ca": "ca"}, values).Probe(within(t, 10*time.Second), credential("old-Password-1")); err != nil {
@@ -132,11 +109,11 @@ func TestTLSCanBeWeakenedOnPurposeOnly(t *testing.T) {
 }
 
 func TestAnAccountOfAnotherHostIsNamed(t *testing.T) {
-	if err := plain.root("CREATE USER 'hosted'@'127.0.0.1' IDENTIFIED BY 'old-Password-1'"); err != nil {
+	if err := plain.Root("CREATE USER 'hosted'@'127.0.0.1' IDENTIFIED BY 'old-Password-1'"); err != nil {
 		t.Fatal(err)
 	}
 	annotations := map[string]string{prefix + "admin-username": "au", prefix + "admin-password": "ap"}
-	values := map[string]string{"url": plain.url("?sslmode=disable"), "username": "hosted", "au": "rk admin", "ap": "admin-Password-1"}
+	values := map[string]string{"url": plain.URL("?sslmode=disable"), "username": "hosted", "au": "rk admin", "ap": "admin-Password-1"}
 	_, err := bind(t, annotations, values).Apply(within(t, 10*time.Second), nil, credential("new-Password-1"))
 	if target.ClassOf(err) != target.Refused || !strings.Contains(err.Error(), "account-host") {
 		t.Errorf("without its host: %v", err)

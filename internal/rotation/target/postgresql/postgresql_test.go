@@ -12,34 +12,11 @@ import (
 	"rekey/internal/rotation/target"
 	"rekey/internal/rotation/target/postgresql"
 	"rekey/internal/rotation/target/targettest"
+	"rekey/internal/rotation/target/targettest/postgresqltest"
 	"rekey/internal/secret"
 )
 
 const prefix = "rotation/postgresql/password/"
-
-// account makes the roles of an account and says how they are reached.
-func account(t *testing.T, ask targettest.Ask) targettest.Account {
-	for _, user := range ask.Users {
-		tls.create(t, user, ask.Password)
-	}
-	a := targettest.Account{
-		Annotations: map[string]string{"rotation/rotator": "postgresql/password", "rotation/ttl": "P1D", prefix + "ca": "ca"},
-		Values:      map[string]string{"url": tls.url(""), "ca": authority.PEM},
-	}
-	if ask.Mode == targettest.Alternating {
-		a.Annotations[prefix+"users"] = strings.Join(ask.Users, ",")
-	} else {
-		a.Values["username"] = ask.Users[0]
-	}
-	if ask.Mode != targettest.Self {
-		a.Annotations[prefix+"admin-username"], a.Annotations[prefix+"admin-password"] = "/db/admin/username", "/db/admin/password"
-		a.Values["/db/admin/username"], a.Values["/db/admin/password"] = "rk admin", "admin-Password-1"
-		if ask.Weak {
-			a.Values["/db/admin/username"] = "rk weak"
-		}
-	}
-	return a
-}
 
 func TestItKeepsThePromisesOfATarget(t *testing.T) {
 	other, err := targettest.NewAuthority()
@@ -53,34 +30,32 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 	targettest.Suite{
 		Kind:    postgresql.Kind(),
 		Modes:   []targettest.Mode{targettest.Self, targettest.Admin, targettest.Alternating},
-		Account: account,
-		Login: func(t *testing.T, user, password string) bool {
-			return tls.RunAs(user, password, "SELECT 1") == nil
-		},
-		Users: []string{`Robert'); DROP ROLE boss; --`, `"quoted" \`, " spaces  around ", "100%41%", "Größe名", "UPPER", strings.Repeat("x", 63-len("rk4194304_1000b"))},
+		Account: tls.Account,
+		Login:   tls.Login,
+		Users:   []string{`Robert'); DROP ROLE boss; --`, `"quoted" \`, " spaces  around ", "100%41%", "Größe名", "UPPER", strings.Repeat("x", 63-len("rk4194304_1000b"))},
 		Passwords: []string{`it's "so" 1 \ $1 ; --`, " 1 space at both ends ", "Größe-Ключ-鍵-1", "p@ss:w/ord?1#[%41]&sslmode=disable",
 			"tab\tand\nline 1", strings.Repeat("long1", 200)},
 		BadValue: func(user string) string { return user },
 		Elsewhere: map[string]targettest.Elsewhere{
 			"an authority that did not sign": fails(set("ca", other.PEM), target.Refused, "unknown authority"),
-			"another host's certificate":     fails(set("url", fmt.Sprintf("127.0.0.1:%d/postgres", tls.port)), target.Refused, "another host"),
-			"a server without TLS":           fails(set("url", plain.url("")), target.Refused, "has no TLS"),
+			"another host's certificate":     fails(set("url", fmt.Sprintf("127.0.0.1:%d/postgres", tls.Port)), target.Refused, "another host"),
+			"a server without TLS":           fails(set("url", plain.Address("")), target.Refused, "has no TLS"),
 			"a method that shows the password": fails(func(a targettest.Account) {
 				a.Values["username"] = "clear"
 			}, target.Refused, "scram-sha-256"),
 			"a method that asks for none": fails(func(a targettest.Account) { a.Values["username"] = "trusted" }, target.Refused, "scram-sha-256"),
 			"a user whom the server bars": fails(func(a targettest.Account) { a.Values["username"] = "barred" }, target.Refused, "pg_hba"),
-			"no such database":            fails(set("url", fmt.Sprintf("localhost:%d/nowhere", tls.port)), target.Refused, "nowhere"),
+			"no such database":            fails(set("url", fmt.Sprintf("localhost:%d/nowhere", tls.Port)), target.Refused, "nowhere"),
 			"a URL with a password":       fails(set("url", "someone:else@localhost/postgres"), target.Refused, "variables of their own"),
 			"a socket":                    fails(set("url", "%2Frun%2Fpostgresql/db"), target.Refused, "host"),
-			"a file of the server's":      fails(set("url", tls.url("?sslkey=/etc/shadow")), target.Refused, "sslkey"),
-			"a mode that falls back":      fails(set("url", tls.url("?sslmode=prefer")), target.Refused, "verify-full"),
+			"a file of the server's":      fails(set("url", tls.Address("?sslkey=/etc/shadow")), target.Refused, "sslkey"),
+			"a mode that falls back":      fails(set("url", tls.Address("?sslmode=prefer")), target.Refused, "verify-full"),
 			"an authority that is none":   fails(set("ca", "trust me"), target.Refused, "PEM"),
 		},
 	}.Run(t)
 
 	t.Run("no password is in the log of statements", func(t *testing.T) {
-		log := tls.log(t)
+		log := tls.Log(t)
 		if n := strings.Count(log, "SCRAM-SHA-256$"); n < 100 {
 			t.Fatalf("the log has %d verifiers: it does not see what it should", n)
 		}
@@ -117,11 +92,11 @@ func credential(password string) target.Credential {
 }
 
 func TestTheLogShowsNoNewPassword(t *testing.T) {
-	a := account(t, targettest.Ask{Mode: targettest.Self, Users: []string{"logged"}, Password: "old-Password-1"})
+	a := tls.Account(t, targettest.Ask{Mode: targettest.Self, Users: []string{"logged"}, Password: "old-Password-1"})
 	if _, err := bind(t, a).Apply(within(t, 10*time.Second), credential("old-Password-1"), credential("Shibboleth-4711")); err != nil {
 		t.Fatal(err)
 	}
-	log := tls.log(t)
+	log := tls.Log(t)
 	if !strings.Contains(log, `ALTER ROLE "logged" PASSWORD`) {
 		t.Error("the log does not have the statement")
 	}
@@ -133,19 +108,19 @@ func TestTheLogShowsNoNewPassword(t *testing.T) {
 func TestTLSCanBeWeakenedOnPurposeOnly(t *testing.T) {
 	for _, test := range []struct {
 		name, url, sslmode string
-		server             *server
+		server             *postgresqltest.Server
 		ca                 bool
 	}{
-		{"the certificate's name does not matter", fmt.Sprintf("127.0.0.1:%d/postgres?sslmode=verify-ca", tls.port), "", tls, true},
-		{"nothing of the certificate matters", tls.url("?sslmode=require"), "", tls, false},
-		{"by annotation", tls.url("?sslmode=verify-full"), "require", tls, false},
-		{"no TLS", plain.url("?sslmode=disable"), "", plain, false},
-		{"a whole URL", "postgres://" + plain.url("?sslmode=disable&connect_timeout=3"), "", plain, false},
-		{"the writable one of several hosts", fmt.Sprintf("127.0.0.1:1,127.0.0.1:%d/postgres?sslmode=disable", plain.port), "", plain, false},
+		{"the certificate's name does not matter", fmt.Sprintf("127.0.0.1:%d/postgres?sslmode=verify-ca", tls.Port), "", tls, true},
+		{"nothing of the certificate matters", tls.Address("?sslmode=require"), "", tls, false},
+		{"by annotation", tls.Address("?sslmode=verify-full"), "require", tls, false},
+		{"no TLS", plain.Address("?sslmode=disable"), "", plain, false},
+		{"a whole URL", "postgres://" + plain.Address("?sslmode=disable&connect_timeout=3"), "", plain, false},
+		{"the writable one of several hosts", fmt.Sprintf("127.0.0.1:1,127.0.0.1:%d/postgres?sslmode=disable", plain.Port), "", plain, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			user := strings.ReplaceAll(test.name, "'", "")
-			test.server.create(t, user, "old-Password-1")
+			test.server.Create(t, user, "old-Password-1")
 			a := targettest.Account{Annotations: map[string]string{}, Values: map[string]string{"url": test.url, "username": user}}
 			if test.sslmode != "" {
 				a.Annotations[prefix+"sslmode"] = test.sslmode
@@ -165,7 +140,7 @@ func TestTLSCanBeWeakenedOnPurposeOnly(t *testing.T) {
 }
 
 func TestTheIdentityChangesWithWhatIsTrusted(t *testing.T) {
-	a := account(t, targettest.Ask{Mode: targettest.Self, Users: []string{"identified"}, Password: "old-Password-1"})
+	a := tls.Account(t, targettest.Ask{Mode: targettest.Self, Users: []string{"identified"}, Password: "old-Password-1"})
 	first := bind(t, a).Identity()
 	for name, change := range map[string]func(map[string]string){
 		"host": func(v map[string]string) { v["url"] = "elsewhere:5432" },
@@ -192,25 +167,25 @@ func TestTheIdentityChangesWithWhatIsTrusted(t *testing.T) {
 }
 
 func TestAServerThatIsBusyIsAskedAgain(t *testing.T) {
-	a := account(t, targettest.Ask{Mode: targettest.Self, Users: []string{"busy"}, Password: "old-Password-1"})
+	a := tls.Account(t, targettest.Ask{Mode: targettest.Self, Users: []string{"busy"}, Password: "old-Password-1"})
 	made := bind(t, a)
-	tls.must(t, `ALTER ROLE busy SET default_transaction_read_only = on`)
+	tls.Must(t, `ALTER ROLE busy SET default_transaction_read_only = on`)
 	_, err := made.Apply(within(t, 10*time.Second), credential("old-Password-1"), credential("new-Password-1"))
 	if target.ClassOf(err) != target.Unreachable {
 		t.Errorf("a read-only server: %v", err)
 	}
-	tls.must(t, `ALTER ROLE busy SET default_transaction_read_only = off; ALTER ROLE busy CONNECTION LIMIT 0`)
+	tls.Must(t, `ALTER ROLE busy SET default_transaction_read_only = off; ALTER ROLE busy CONNECTION LIMIT 0`)
 	if err := made.Probe(within(t, 10*time.Second), credential("old-Password-1")); target.ClassOf(err) != target.Unreachable {
 		t.Errorf("a server with too many connections: %v", err)
 	}
-	tls.must(t, `DROP ROLE busy`)
+	tls.Must(t, `DROP ROLE busy`)
 	if err := made.Probe(within(t, 10*time.Second), credential("old-Password-1")); target.ClassOf(err) != target.AuthFailed {
 		t.Errorf("a role that is gone: %v", err)
 	}
 }
 
 func TestCharactersThatClientsNormaliseDifferentlyAreRefused(t *testing.T) {
-	a := account(t, targettest.Ask{Mode: targettest.Self, Users: []string{"normal"}, Password: "old-Password-1"})
+	a := tls.Account(t, targettest.Ask{Mode: targettest.Self, Users: []string{"normal"}, Password: "old-Password-1"})
 	_, err := bind(t, a).Apply(within(t, 10*time.Second), credential("old-Password-1"), credential("ﬁrst-Password-1"))
 	e, ok := err.(*target.Error)
 	if !ok || e.Class != target.Refused || !e.BadValue {
@@ -219,7 +194,7 @@ func TestCharactersThatClientsNormaliseDifferentlyAreRefused(t *testing.T) {
 }
 
 func TestTheEnvironmentOfTheProcessDoesNotMatter(t *testing.T) {
-	a := account(t, targettest.Ask{Mode: targettest.Self, Users: []string{"surrounded"}, Password: "old-Password-1"})
+	a := tls.Account(t, targettest.Ask{Mode: targettest.Self, Users: []string{"surrounded"}, Password: "old-Password-1"})
 	for name, value := range map[string]string{"PGHOST": "127.0.0.1", "PGPORT": "1", "PGUSER": "boss", "PGSSLMODE": "disable",
 		"PGOPTIONS": "-c default_transaction_read_only=on", "PGSSLROOTCERT": "/nowhere", "PGREQUIREAUTH": "none"} {
 		t.Setenv(name, value)

@@ -10,42 +10,28 @@ import (
 	"rekey/internal/rotation/target"
 	"rekey/internal/rotation/target/ssh"
 	"rekey/internal/rotation/target/targettest"
+	"rekey/internal/rotation/target/targettest/sshtest"
 	"rekey/internal/secret"
 )
 
 const keyPrefix = "rotation/ssh/key/"
 
 func TestKeysKeepThePromisesOfATarget(t *testing.T) {
-	admin, weak := short(), short()
-	host.add(t, account{user: admin, password: "admin-Password-1", sudo: []string{"ALL=(ALL) ALL"}})
-	host.add(t, account{user: weak, password: "admin-Password-1"})
 	fails := targettest.Fails
 	set := func(name, value string) func(targettest.Account) {
 		return func(a targettest.Account) { a.Values[name] = value }
 	}
 	targettest.Suite{
-		Kind:  ssh.Key(),
-		Modes: []targettest.Mode{targettest.Self, targettest.Admin},
-		Account: func(t *testing.T, ask targettest.Ask) targettest.Account {
-			user := ask.Users[0]
-			host.add(t, account{user: user, password: "-"})
-			host.authorize(t, user, public(ask.Password))
-			a := targettest.Account{Values: host.values(user)}
-			if ask.Mode == targettest.Self {
-				return a
-			}
-			if a = withAdmin(a, keyPrefix, admin, "admin-Password-1"); ask.Weak {
-				a.Values["admin-username"] = weak
-			}
-			return a
-		},
+		Kind:    ssh.Key(),
+		Modes:   []targettest.Mode{targettest.Self, targettest.Admin},
+		Account: host.KeyPairs(t),
 		Credential: func(t *testing.T, password string) target.Credential {
 			if password == "" || strings.Contains(password, "\x00") {
 				return credential(password)
 			}
-			return credential(private(t, password))
+			return credential(sshtest.Private(t, password))
 		},
-		Login: host.login,
+		Login: host.Login,
 		Keeps: true,
 		Users: []string{"a$(id)", `a'b"c`, "Größe", "a b;*", `a\b&|`, "`id`"},
 		Misspelt: []targettest.Misspelt{
@@ -55,7 +41,7 @@ func TestKeysKeepThePromisesOfATarget(t *testing.T) {
 			{Name: "half an administrator", Annotations: map[string]string{"admin-password": "p"}, At: "admin-username"},
 		},
 		Elsewhere: map[string]targettest.Elsewhere{
-			"another host's key":         fails(set("host-key", pam.keys["ed25519"]), target.Refused, "not trusted"),
+			"another host's key":         fails(set("host-key", pam.Keys["ed25519"]), target.Refused, "not trusted"),
 			"a name that is an identity": fails(set("username", "#0"), target.Refused, "account"),
 			"a URL with a mode":          fails(set("url", "localhost?sslmode=disable"), target.Refused, "sslmode"),
 		},
@@ -65,10 +51,10 @@ func TestKeysKeepThePromisesOfATarget(t *testing.T) {
 // keyed is an account with authorized keys.
 func keyed(t *testing.T, lines ...string) (user, file string) {
 	t.Helper()
-	user = short()
-	host.add(t, account{user: user, password: "-"})
-	host.authorize(t, user, lines...)
-	return user, filepath.Join(host.home(user), ".ssh/authorized_keys")
+	user = sshtest.Name()
+	host.Add(t, sshtest.Account{User: user, Password: "-"})
+	host.Authorize(t, user, lines...)
+	return user, filepath.Join(host.Home(user), ".ssh/authorized_keys")
 }
 
 func content(t *testing.T, file string) string {
@@ -83,7 +69,7 @@ func content(t *testing.T, file string) string {
 // swap rotates the key named "first", and retires it.
 func swap(t *testing.T, made target.Target) target.Credential {
 	t.Helper()
-	current := credential(private(t, "first"))
+	current := credential(sshtest.Private(t, "first"))
 	next, err := made.Candidate(current)
 	if err != nil {
 		t.Fatal(err)
@@ -102,18 +88,18 @@ func swap(t *testing.T, made target.Target) target.Credential {
 
 func TestForeignLinesStayAsTheyAre(t *testing.T) {
 	options := `from="127.0.0.1,::1",environment="A=a \"b\" c",no-pty `
-	before := "# my keys\r\n\n" + public("foreign") + " somebody@else\n" + options
-	after := "  the old comment\n\tnot a key at all\nno-pty " + public("another") + "\nssh-dss AAAA broken\n" + public("last")
+	before := "# my keys\r\n\n" + sshtest.Public("foreign") + " somebody@else\n" + options
+	after := "  the old comment\n\tnot a key at all\nno-pty " + sshtest.Public("another") + "\nssh-dss AAAA broken\n" + sshtest.Public("last")
 	user, file := keyed(t)
-	if err := os.WriteFile(file, []byte(before+public("first")+after), 0o640); err != nil {
+	if err := os.WriteFile(file, []byte(before+sshtest.Public("first")+after), 0o640); err != nil {
 		t.Fatal(err)
 	}
-	do(t, "", "chmod", "640", file)
+	sshtest.Do(t, "", "chmod", "640", file)
 	owner, err := os.Stat(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	next := swap(t, bind(t, ssh.Key(), targettest.Account{Values: host.values(user)}))
+	next := swap(t, bind(t, ssh.Key(), targettest.Account{Values: host.Values(user)}))
 	if got, want := content(t, file), before+next["public-key"].RevealString()+after; got != want {
 		t.Errorf("%q\nwant\n%q", got, want)
 	}
@@ -128,7 +114,7 @@ func TestForeignLinesStayAsTheyAre(t *testing.T) {
 
 func TestAKeyIsSwappedOnHostsOfManyKinds(t *testing.T) {
 	root := func(t *testing.T, a targettest.Account) targettest.Account {
-		return withAdmin(a, keyPrefix, "root", private(t, "root"))
+		return withAdmin(a, keyPrefix, "root", sshtest.Private(t, "root"))
 	}
 	for name, test := range map[string]struct {
 		before func(t *testing.T, user, file string)
@@ -138,46 +124,46 @@ func TestAKeyIsSwappedOnHostsOfManyKinds(t *testing.T) {
 	}{
 		"an RSA key": {typed: "rsa-3072"},
 		"a link to the file": {before: func(t *testing.T, user, file string) {
-			do(t, "", "mv", file, filepath.Dir(file)+"/real")
-			do(t, "", "ln", "-s", "real", file)
+			sshtest.Do(t, "", "mv", file, filepath.Dir(file)+"/real")
+			sshtest.Do(t, "", "ln", "-s", "real", file)
 		}, check: func(t *testing.T, user, file string) {
 			if to, err := os.Readlink(file); err != nil || to != "real" {
 				t.Errorf("the link leads to %q (%v)", to, err)
 			}
 		}},
 		"a link to the directory": {before: func(t *testing.T, user, file string) {
-			do(t, "", "mv", filepath.Dir(file), host.home(user)+"/real")
-			do(t, "", "ln", "-s", "real", filepath.Dir(file))
+			sshtest.Do(t, "", "mv", filepath.Dir(file), host.Home(user)+"/real")
+			sshtest.Do(t, "", "ln", "-s", "real", filepath.Dir(file))
 		}},
 		"by root, of who has no shell": {admin: root, before: func(t *testing.T, user, file string) {
-			do(t, "", "usermod", "-s", "/usr/sbin/nologin", user)
+			sshtest.Do(t, "", "usermod", "-s", "/usr/sbin/nologin", user)
 		}},
-		"by root, of who has no file": {admin: root, before: func(t *testing.T, user, file string) { do(t, "", "rm", "-r", filepath.Dir(file)) }},
+		"by root, of who has no file": {admin: root, before: func(t *testing.T, user, file string) { sshtest.Do(t, "", "rm", "-r", filepath.Dir(file)) }},
 		"by root, of who has a command": {admin: root, before: func(t *testing.T, user, file string) {
-			host.authorize(t, user, `command="echo no" `+public("first"))
+			host.Authorize(t, user, `command="echo no" `+sshtest.Public("first"))
 		}, check: func(t *testing.T, user, file string) {
 			if !strings.HasPrefix(content(t, file), `command="echo no" ssh-ed25519`) {
 				t.Error("the command is gone")
 			}
 		}},
-		"a shell with other words": {before: func(t *testing.T, user, file string) { do(t, "", "usermod", "-s", "/bin/bash", user) }},
+		"a shell with other words": {before: func(t *testing.T, user, file string) { sshtest.Do(t, "", "usermod", "-s", "/bin/bash", user) }},
 		"a shell that greets": {before: func(t *testing.T, user, file string) {
-			do(t, "", "usermod", "-s", script(t, `echo "welcome $USER"; printf more; exec /bin/sh "$@"`), user)
+			sshtest.Do(t, "", "usermod", "-s", host.Script(t, `echo "welcome $USER"; printf more; exec /bin/sh "$@"`), user)
 		}},
 		"a minimal host": {before: func(t *testing.T, user, file string) {
-			bin := host.home(user) + "/bin"
-			do(t, "", "mkdir", bin)
-			do(t, "", "busybox", "--install", "-s", bin)
-			do(t, "", "usermod", "-s", script(t, `PATH=~/bin exec ~/bin/sh "$@"`), user)
+			bin := host.Home(user) + "/bin"
+			sshtest.Do(t, "", "mkdir", bin)
+			sshtest.Do(t, "", "busybox", "--install", "-s", bin)
+			sshtest.Do(t, "", "usermod", "-s", host.Script(t, `PATH=~/bin exec ~/bin/sh "$@"`), user)
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			user, file := keyed(t, public("first"))
+			user, file := keyed(t, sshtest.Public("first"))
 			if test.before != nil {
 				test.before(t, user, file)
 			}
-			a := targettest.Account{Values: host.values(user)}
+			a := targettest.Account{Values: host.Values(user)}
 			if test.admin != nil {
 				a = test.admin(t, a)
 			}
@@ -185,7 +171,7 @@ func TestAKeyIsSwappedOnHostsOfManyKinds(t *testing.T) {
 				a.Annotations = map[string]string{keyPrefix + "type": test.typed}
 			}
 			next := swap(t, bind(t, ssh.Key(), a))
-			if got := content(t, file); strings.Contains(got, public("first")) || !strings.Contains(got, next["public-key"].RevealString()) {
+			if got := content(t, file); strings.Contains(got, sshtest.Public("first")) || !strings.Contains(got, next["public-key"].RevealString()) {
 				t.Errorf("the file has %q", got)
 			}
 			if test.check != nil {
@@ -201,26 +187,28 @@ func TestWhatCannotBeSwappedIsRefused(t *testing.T) {
 		file   string
 		words  string
 	}{
-		"no shell":             {words: "no shell", before: func(t *testing.T, user, file string) { do(t, "", "usermod", "-s", "/usr/sbin/nologin", user) }},
-		"a command of its own": {words: "command of its own", before: func(t *testing.T, user, file string) { host.authorize(t, user, `command="echo no" `+public("first")) }},
-		"a file elsewhere":     {words: "annotation file", file: ".ssh/other"},
-		"a directory":          {words: "not a file", file: ".ssh"},
-		"a read-only file":     {words: "not a file", before: func(t *testing.T, user, file string) { do(t, "", "chmod", "400", file) }},
+		"no shell": {words: "no shell", before: func(t *testing.T, user, file string) { sshtest.Do(t, "", "usermod", "-s", "/usr/sbin/nologin", user) }},
+		"a command of its own": {words: "command of its own", before: func(t *testing.T, user, file string) {
+			host.Authorize(t, user, `command="echo no" `+sshtest.Public("first"))
+		}},
+		"a file elsewhere": {words: "annotation file", file: ".ssh/other"},
+		"a directory":      {words: "not a file", file: ".ssh"},
+		"a read-only file": {words: "not a file", before: func(t *testing.T, user, file string) { sshtest.Do(t, "", "chmod", "400", file) }},
 		"somebody else's directory": {words: "cannot be written", before: func(t *testing.T, user, file string) {
-			do(t, "", "chown", "root", filepath.Dir(file))
-			do(t, "", "chmod", "755", filepath.Dir(file))
+			sshtest.Do(t, "", "chown", "root", filepath.Dir(file))
+			sshtest.Do(t, "", "chmod", "755", filepath.Dir(file))
 		}},
 		"a file without end": {words: "longer", before: func(t *testing.T, user, file string) {
-			host.authorize(t, user, public("first"), strings.Repeat("#"+strings.Repeat("x", 99)+"\n", 15_000))
+			host.Authorize(t, user, sshtest.Public("first"), strings.Repeat("#"+strings.Repeat("x", 99)+"\n", 15_000))
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			user, file := keyed(t, public("first"))
+			user, file := keyed(t, sshtest.Public("first"))
 			if test.before != nil {
 				test.before(t, user, file)
 			}
-			a := targettest.Account{Values: host.values(user)}
+			a := targettest.Account{Values: host.Values(user)}
 			if test.file != "" {
 				a.Annotations = map[string]string{keyPrefix + "file": test.file}
 			}
@@ -230,7 +218,7 @@ func TestWhatCannotBeSwappedIsRefused(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = made.Apply(within(t), credential(private(t, "first")), next)
+			_, err = made.Apply(within(t), credential(sshtest.Private(t, "first")), next)
 			if target.ClassOf(err) != target.Refused || !strings.Contains(err.Error(), test.words) {
 				t.Errorf("%v, want a refusal with %q", err, test.words)
 			}
@@ -242,21 +230,21 @@ func TestWhatCannotBeSwappedIsRefused(t *testing.T) {
 }
 
 func TestTheOldKeyStaysWhereItsSuccessorIsMissing(t *testing.T) {
-	user, file := keyed(t, public("first"))
-	made := bind(t, ssh.Key(), withAdmin(targettest.Account{Values: host.values(user)}, keyPrefix, "root", private(t, "root")))
-	err := made.Retire(within(t), credential(private(t, "next")), credential(private(t, "first")))
-	if target.ClassOf(err) != target.Refused || !strings.Contains(content(t, file), public("first")) {
+	user, file := keyed(t, sshtest.Public("first"))
+	made := bind(t, ssh.Key(), withAdmin(targettest.Account{Values: host.Values(user)}, keyPrefix, "root", sshtest.Private(t, "root")))
+	err := made.Retire(within(t), credential(sshtest.Private(t, "next")), credential(sshtest.Private(t, "first")))
+	if target.ClassOf(err) != target.Refused || !strings.Contains(content(t, file), sshtest.Public("first")) {
 		t.Errorf("%v, and the file has %q", err, content(t, file))
 	}
 }
 
 func TestPrivateKeysThatCannotBeUsedAreRefused(t *testing.T) {
-	user, _ := keyed(t, public("first"))
-	made := bind(t, ssh.Key(), targettest.Account{Values: host.values(user)})
+	user, _ := keyed(t, sshtest.Public("first"))
+	made := bind(t, ssh.Key(), targettest.Account{Values: host.Values(user)})
 	locked := t.TempDir() + "/locked"
-	do(t, "", "ssh-keygen", "-q", "-t", "ed25519", "-N", "passphrase", "-f", locked)
+	sshtest.Do(t, "", "ssh-keygen", "-q", "-t", "ed25519", "-N", "passphrase", "-f", locked)
 	small := t.TempDir() + "/small"
-	do(t, "", "ssh-keygen", "-q", "-t", "rsa", "-b", "1024", "-N", "", "-f", small)
+	sshtest.Do(t, "", "ssh-keygen", "-q", "-t", "rsa", "-b", "1024", "-N", "", "-f", small)
 	for words, key := range map[string]string{"passphrase": content(t, locked), "2048": content(t, small), "cannot be read": "-----BEGIN nothing"} {
 		err := made.Probe(within(t), target.Credential{target.Main: secret.FromString(key)})
 		if target.ClassOf(err) != target.Refused || !strings.Contains(err.Error(), words) {
@@ -277,17 +265,17 @@ func TestAnEditOfSomebodyElseIsNotLost(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			user, file := keyed(t, public("first"))
-			bin := host.home(user) + "/bin"
-			do(t, "", "mkdir", bin)
-			do(t, "", "install", "-m", "755", script(t, `n=$(grep -c edited "$HOME/.ssh/authorized_keys"); [ "$n" -ge `+test.times+` ] || echo "# edited" >> "$HOME/.ssh/authorized_keys"`), bin+"/sync")
-			do(t, "", "usermod", "-s", script(t, `PATH=~/bin:$PATH exec /bin/sh "$@"`), user)
-			made := bind(t, ssh.Key(), targettest.Account{Values: host.values(user)})
+			user, file := keyed(t, sshtest.Public("first"))
+			bin := host.Home(user) + "/bin"
+			sshtest.Do(t, "", "mkdir", bin)
+			sshtest.Do(t, "", "install", "-m", "755", host.Script(t, `n=$(grep -c edited "$HOME/.ssh/authorized_keys"); [ "$n" -ge `+test.times+` ] || echo "# edited" >> "$HOME/.ssh/authorized_keys"`), bin+"/sync")
+			sshtest.Do(t, "", "usermod", "-s", host.Script(t, `PATH=~/bin:$PATH exec /bin/sh "$@"`), user)
+			made := bind(t, ssh.Key(), targettest.Account{Values: host.Values(user)})
 			next, err := made.Candidate(nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = made.Apply(within(t), credential(private(t, "first")), next)
+			_, err = made.Apply(within(t), credential(sshtest.Private(t, "first")), next)
 			got := content(t, file)
 			switch {
 			case test.ends && (err != nil || !strings.Contains(got, "# edited") || !strings.Contains(got, next["public-key"].RevealString())):

@@ -13,15 +13,11 @@ import (
 	"rekey/internal/rotation/target"
 	"rekey/internal/rotation/target/ssh"
 	"rekey/internal/rotation/target/targettest"
+	"rekey/internal/rotation/target/targettest/sshtest"
 	"rekey/internal/secret"
 )
 
 const prefix = "rotation/ssh/password/"
-
-// values are those of the variables beside the password of a user.
-func (s *server) values(user string) map[string]string {
-	return map[string]string{"url": s.url(), "username": user, "host-key": s.keys["ed25519"]}
-}
 
 func withAdmin(a targettest.Account, kind, user, proof string) targettest.Account {
 	if a.Annotations == nil {
@@ -33,37 +29,24 @@ func withAdmin(a targettest.Account, kind, user, proof string) targettest.Accoun
 }
 
 func TestPasswordsKeepThePromisesOfATarget(t *testing.T) {
-	admin, weak := fmt.Sprintf("%s-admin", short()), fmt.Sprintf("%s-weak", short())
-	host.add(t, account{user: admin, password: "admin-Password-1", sudo: []string{"ALL=(root) /usr/sbin/chpasswd -e"}})
-	host.add(t, account{user: weak, password: "admin-Password-1"})
 	fails := targettest.Fails
 	set := func(name, value string) func(targettest.Account) {
 		return func(a targettest.Account) { a.Values[name] = value }
 	}
 	targettest.Suite{
-		Kind:  ssh.Password(),
-		Modes: []targettest.Mode{targettest.Self, targettest.Admin},
-		Account: func(t *testing.T, ask targettest.Ask) targettest.Account {
-			host.add(t, account{user: ask.Users[0], password: ask.Password})
-			a := targettest.Account{Values: host.values(ask.Users[0])}
-			if ask.Mode == targettest.Self {
-				return a
-			}
-			if a = withAdmin(a, prefix, admin, "admin-Password-1"); ask.Weak {
-				a.Values["admin-username"] = weak
-			}
-			return a
-		},
-		Login:     host.login,
+		Kind:      ssh.Password(),
+		Modes:     []targettest.Mode{targettest.Self, targettest.Admin},
+		Account:   host.Passwords(t),
+		Login:     host.Login,
 		Users:     []string{"a$(id)", `a'b"c`, "Größe", "a b;*", `a\b&|`, "`id`", "a@b%"},
 		Passwords: []string{`it's "so" 1 \ $1 ; --`, " 1 space at both ends ", "Größe-Ключ-鍵-1", "p@ss:w/ord?1#[%41]", strings.Repeat("long1", 100)},
 		BadValue:  func(string) string { return "with\ta-Tabulator1" },
 		Elsewhere: map[string]targettest.Elsewhere{
-			"another host's key":           fails(set("host-key", pam.keys["ed25519"]), target.Refused, "not trusted"),
+			"another host's key":           fails(set("host-key", pam.Keys["ed25519"]), target.Refused, "not trusted"),
 			"a host key of another kind":   fails(set("host-key", "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBEmKSENjQEezOmxkZMy7opKgwFB9nkt5YRrYMjNuG5N87uRgg6CLrbo5wAdT/y6v0mKV0U2w0WZ2YB/++Tpockg="), target.Refused, "host-key"),
-			"the key of another name":      fails(set("host-key", "elsewhere "+host.keys["ed25519"]), target.Refused, "host-key"),
+			"the key of another name":      fails(set("host-key", "elsewhere "+host.Keys["ed25519"]), target.Refused, "host-key"),
 			"a host key that is none":      fails(set("host-key", "trust me"), target.Refused, "host-key"),
-			"an authority for host keys":   fails(set("host-key", "@cert-authority * "+host.keys["ed25519"]), target.Refused, "cert-authority"),
+			"an authority for host keys":   fails(set("host-key", "@cert-authority * "+host.Keys["ed25519"]), target.Refused, "cert-authority"),
 			"a host that takes none of it": fails(set("url", "ldap://localhost"), target.Refused, "url"),
 			"a URL with a password":        fails(set("url", "ssh://a:b@localhost"), target.Refused, "url"),
 			"a name that is two":           fails(set("username", "a:b"), target.Refused, "account"),
@@ -71,9 +54,6 @@ func TestPasswordsKeepThePromisesOfATarget(t *testing.T) {
 		},
 	}.Run(t)
 }
-
-// short is a name for an account of this run's.
-func short() string { return strings.ToLower("rk" + rand.Text()[:8]) }
 
 // bind makes a target of an account.
 func bind(t *testing.T, kind target.Kind, a targettest.Account) target.Target {
@@ -107,46 +87,46 @@ const (
 
 func TestAPasswordIsChangedOnHostsOfManyKinds(t *testing.T) {
 	root := func(t *testing.T, a targettest.Account) targettest.Account {
-		return withAdmin(a, prefix, "root", private(t, "root"))
+		return withAdmin(a, prefix, "root", sshtest.Private(t, "root"))
 	}
 	for name, test := range map[string]struct {
-		server  *server
-		account account
+		server  *sshtest.Server
+		account sshtest.Account
 		before  func(t *testing.T, user string)
 		admin   func(*testing.T, targettest.Account) targettest.Account
 	}{
 		"by the user, where PAM asks":     {server: pam},
-		"by the user, of an old password": {server: host, before: func(t *testing.T, user string) { do(t, "", "chage", "-d", "2020-01-01", "-M", "30", user) }},
+		"by the user, of an old password": {server: host, before: func(t *testing.T, user string) { sshtest.Do(t, "", "chage", "-d", "2020-01-01", "-M", "30", user) }},
 		"by the user, as on Debian":       {server: debian},
 		"by the user, of an old password on Debian": {server: debian, before: func(t *testing.T, user string) {
-			do(t, "", "chage", "-d", "2020-01-01", "-M", "30", user)
+			sshtest.Do(t, "", "chage", "-d", "2020-01-01", "-M", "30", user)
 		}},
 		"by root, with a key":          {server: host, admin: root},
 		"by root, where PAM asks":      {server: pam, admin: root},
-		"by root, of who has no shell": {server: host, account: account{shell: "/usr/sbin/nologin"}, admin: root},
+		"by root, of who has no shell": {server: host, account: sshtest.Account{Shell: "/usr/sbin/nologin"}, admin: root},
 		"by root, of who was locked": {server: host, admin: root, before: func(t *testing.T, user string) {
-			do(t, "", "usermod", "-L", user)
+			sshtest.Do(t, "", "usermod", "-L", user)
 		}},
 		"by sudo that asks nothing": {server: host, admin: func(t *testing.T, a targettest.Account) targettest.Account {
-			user := short()
-			host.add(t, account{user: user, password: "admin-Password-1", sudo: []string{"ALL=(root) NOPASSWD: /usr/sbin/chpasswd -e"}})
+			user := sshtest.Name()
+			host.Add(t, sshtest.Account{User: user, Password: "admin-Password-1", Sudo: []string{"ALL=(root) NOPASSWD: /usr/sbin/chpasswd -e"}})
 			return withAdmin(a, prefix, user, "admin-Password-1")
 		}},
 		"by sudo, with a key": {server: host, admin: func(t *testing.T, a targettest.Account) targettest.Account {
-			user := short()
-			host.add(t, account{user: user, password: "admin-Password-1", sudo: []string{"ALL=(root) NOPASSWD: /usr/sbin/chpasswd -e"}})
-			host.authorize(t, user, public(user))
-			return withAdmin(a, prefix, user, private(t, user))
+			user := sshtest.Name()
+			host.Add(t, sshtest.Account{User: user, Password: "admin-Password-1", Sudo: []string{"ALL=(root) NOPASSWD: /usr/sbin/chpasswd -e"}})
+			host.Authorize(t, user, sshtest.Public(user))
+			return withAdmin(a, prefix, user, sshtest.Private(t, user))
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test.account.user, test.account.password = short(), first
-			test.server.add(t, test.account)
+			test.account.User, test.account.Password = sshtest.Name(), first
+			test.server.Add(t, test.account)
 			if test.before != nil {
-				test.before(t, test.account.user)
+				test.before(t, test.account.User)
 			}
-			a := targettest.Account{Values: test.server.values(test.account.user)}
+			a := targettest.Account{Values: test.server.Values(test.account.User)}
 			if test.admin != nil {
 				a = test.admin(t, a)
 			}
@@ -160,7 +140,7 @@ func TestAPasswordIsChangedOnHostsOfManyKinds(t *testing.T) {
 			if err := made.Probe(within(t), credential(first)); target.ClassOf(err) != target.AuthFailed {
 				t.Errorf("the old password: %v", err)
 			}
-			if test.account.shell == "" && !test.server.login(t, test.account.user, second) {
+			if test.account.Shell == "" && !test.server.Login(t, test.account.User, second) {
 				t.Error("another client does not get in")
 			}
 		})
@@ -168,11 +148,11 @@ func TestAPasswordIsChangedOnHostsOfManyKinds(t *testing.T) {
 }
 
 func TestTwoAccountsTakeTurns(t *testing.T) {
-	a, b := short(), short()
-	host.add(t, account{user: a, password: first})
-	host.add(t, account{user: b, password: "-"})
-	host.authorize(t, a, public(a))
-	with := withAdmin(targettest.Account{Values: host.values(a)}, prefix, "root", private(t, "root"))
+	a, b := sshtest.Name(), sshtest.Name()
+	host.Add(t, sshtest.Account{User: a, Password: first})
+	host.Add(t, sshtest.Account{User: b, Password: "-"})
+	host.Authorize(t, a, sshtest.Public(a))
+	with := withAdmin(targettest.Account{Values: host.Values(a)}, prefix, "root", sshtest.Private(t, "root"))
 	with.Annotations[prefix+"users"] = a + "," + b
 	made := bind(t, ssh.Password(), with)
 	current := credential(first)
@@ -195,7 +175,7 @@ func TestTwoAccountsTakeTurns(t *testing.T) {
 	if err := made.Probe(within(t), current); target.ClassOf(err) != target.AuthFailed {
 		t.Errorf("the password of the account whose turn is over: %v", err)
 	}
-	if !host.login(t, a, private(t, a)) || !host.login(t, b, next[target.Main].RevealString()) {
+	if !host.Login(t, a, sshtest.Private(t, a)) || !host.Login(t, b, next[target.Main].RevealString()) {
 		t.Error("its key is shut out, too, or the other one does not get in")
 	}
 }
@@ -209,22 +189,22 @@ func TestWhatAHostRefusesTheUserIsTold(t *testing.T) {
 	}{
 		"too short":     {next: "aB1", words: "rule", bad: true},
 		"the same":      {next: first, words: "rule", bad: true},
-		"too soon":      {next: second, words: "minimum age", before: func(t *testing.T, user string) { do(t, "", "chage", "-m", "10", user) }},
+		"too soon":      {next: second, words: "minimum age", before: func(t *testing.T, user string) { sshtest.Do(t, "", "chage", "-m", "10", user) }},
 		"no shell":      {next: second, words: "no shell", shell: "/usr/sbin/nologin"},
 		"another talk":  {next: second, words: "not understood", shell: "echo 'Your token:'; printf 'Token: '; read t"},
 		"endless words": {next: second, words: "too much", shell: "while :; do echo y; done"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			user := short()
+			user := sshtest.Name()
 			if strings.Contains(test.shell, " ") {
-				test.shell = script(t, test.shell)
+				test.shell = host.Script(t, test.shell)
 			}
-			host.add(t, account{user: user, password: first, shell: test.shell})
+			host.Add(t, sshtest.Account{User: user, Password: first, Shell: test.shell})
 			if test.before != nil {
 				test.before(t, user)
 			}
-			made := bind(t, ssh.Password(), targettest.Account{Values: host.values(user)})
+			made := bind(t, ssh.Password(), targettest.Account{Values: host.Values(user)})
 			_, err := made.Apply(within(t), credential(first), credential(test.next))
 			var e *target.Error
 			if test.next == first && err == nil {
@@ -241,13 +221,13 @@ func TestWhatAHostRefusesTheUserIsTold(t *testing.T) {
 }
 
 func TestThePasswordIsOnNoCommandLine(t *testing.T) {
-	user, spied := short(), make(chan string)
-	host.add(t, account{user: user, password: first})
+	user, spied := sshtest.Name(), make(chan string)
+	host.Add(t, sshtest.Account{User: user, Password: first})
 	stop := make(chan struct{})
 	go func() { spied <- spy(stop, first, second, "$6$") }()
 	for _, made := range []target.Target{
-		bind(t, ssh.Password(), targettest.Account{Values: host.values(user)}),
-		bind(t, ssh.Password(), withAdmin(targettest.Account{Values: host.values(user)}, prefix, "root", private(t, "root"))),
+		bind(t, ssh.Password(), targettest.Account{Values: host.Values(user)}),
+		bind(t, ssh.Password(), withAdmin(targettest.Account{Values: host.Values(user)}, prefix, "root", sshtest.Private(t, "root"))),
 	} {
 		for _, change := range [][2]string{{first, second}, {second, first}} {
 			if _, err := made.Apply(within(t), credential(change[0]), credential(change[1])); err != nil {
@@ -262,16 +242,16 @@ func TestThePasswordIsOnNoCommandLine(t *testing.T) {
 }
 
 func TestThePinnedKeyIsAskedForAmongSeveral(t *testing.T) {
-	user := short()
-	host.add(t, account{user: user, password: first})
+	user := sshtest.Name()
+	host.Add(t, sshtest.Account{User: user, Password: first})
 	for name, keys := range map[string]string{
-		"ed25519": host.keys["ed25519"],
-		"rsa":     host.keys["rsa"],
+		"ed25519": host.Keys["ed25519"],
+		"rsa":     host.Keys["rsa"],
 		"both, as ssh-keyscan writes them": fmt.Sprintf("# comment\n[localhost]:%d %s\r\nelsewhere %s\n\n[localhost]:%d,other %s\n",
-			host.port, host.keys["rsa"], pam.keys["rsa"], host.port, host.keys["ed25519"]),
-		"the name without port": "localhost " + host.keys["rsa"],
+			host.Port, host.Keys["rsa"], pam.Keys["rsa"], host.Port, host.Keys["ed25519"]),
+		"the name without port": "localhost " + host.Keys["rsa"],
 	} {
-		a := targettest.Account{Values: host.values(user)}
+		a := targettest.Account{Values: host.Values(user)}
 		a.Values["host-key"] = keys
 		if err := bind(t, ssh.Password(), a).Probe(within(t), credential(first)); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -281,22 +261,22 @@ func TestThePinnedKeyIsAskedForAmongSeveral(t *testing.T) {
 
 func TestTheIdentityNamesTheHostKey(t *testing.T) {
 	of := func(keys string) string {
-		a := targettest.Account{Values: host.values("app")}
+		a := targettest.Account{Values: host.Values("app")}
 		a.Values["host-key"] = keys
 		return bind(t, ssh.Password(), a).Identity()
 	}
-	if of(host.keys["rsa"]) == of(pam.keys["rsa"]) || !strings.Contains(of(host.keys["rsa"]), "SHA256:") {
+	if of(host.Keys["rsa"]) == of(pam.Keys["rsa"]) || !strings.Contains(of(host.Keys["rsa"]), "SHA256:") {
 		t.Error("another host key is not another identity")
 	}
-	if of(host.keys["rsa"]+"\n"+host.keys["ed25519"]) != of(host.keys["ed25519"]+" root@host\n"+host.keys["rsa"]) {
+	if of(host.Keys["rsa"]+"\n"+host.Keys["ed25519"]) != of(host.Keys["ed25519"]+" root@host\n"+host.Keys["rsa"]) {
 		t.Error("the order of the host keys and their comments make another identity")
 	}
 }
 
 func TestAHostThatWantsMoreThanAPasswordIsTold(t *testing.T) {
-	old := func(t *testing.T, user string) { do(t, "", "chage", "-d", "2020-01-01", "-M", "30", user) }
+	old := func(t *testing.T, user string) { sshtest.Do(t, "", "chage", "-d", "2020-01-01", "-M", "30", user) }
 	for name, test := range map[string]struct {
-		server *server
+		server *sshtest.Server
 		proof  string
 		before func(*testing.T, string)
 		want   target.Class
@@ -309,12 +289,12 @@ func TestAHostThatWantsMoreThanAPasswordIsTold(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			user := short()
-			test.server.add(t, account{user: user, password: first})
+			user := sshtest.Name()
+			test.server.Add(t, sshtest.Account{User: user, Password: first})
 			if test.before != nil {
 				test.before(t, user)
 			}
-			err := bind(t, ssh.Password(), targettest.Account{Values: test.server.values(user)}).Probe(within(t), credential(test.proof))
+			err := bind(t, ssh.Password(), targettest.Account{Values: test.server.Values(user)}).Probe(within(t), credential(test.proof))
 			if target.ClassOf(err) != test.want || err != nil && !strings.Contains(err.Error(), test.words) {
 				t.Errorf("%v, want %s with %q", err, test.want, test.words)
 			}
@@ -323,18 +303,18 @@ func TestAHostThatWantsMoreThanAPasswordIsTold(t *testing.T) {
 }
 
 func TestAnAccountThatOnlyMovesFilesNeedsAnAdministrator(t *testing.T) {
-	user := short()
-	host.add(t, account{user: user, password: first, shell: script(t, "exec sleep 60")})
-	host.authorize(t, user, public("first"))
+	user := sshtest.Name()
+	host.Add(t, sshtest.Account{User: user, Password: first, Shell: host.Script(t, "exec sleep 60")})
+	host.Authorize(t, user, sshtest.Public("first"))
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	_, err := bind(t, ssh.Password(), targettest.Account{Values: host.values(user)}).Apply(ctx, credential(first), credential(second))
+	_, err := bind(t, ssh.Password(), targettest.Account{Values: host.Values(user)}).Apply(ctx, credential(first), credential(second))
 	if target.ClassOf(err) != target.Unreachable || !strings.Contains(err.Error(), "administrator") {
 		t.Errorf("password: %v", err)
 	}
 	ctx, cancel = context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	_, err = bind(t, ssh.Key(), targettest.Account{Values: host.values(user)}).Apply(ctx, credential(private(t, "first")), credential(private(t, "next")))
+	_, err = bind(t, ssh.Key(), targettest.Account{Values: host.Values(user)}).Apply(ctx, credential(sshtest.Private(t, "first")), credential(sshtest.Private(t, "next")))
 	if target.ClassOf(err) != target.Unreachable || !strings.Contains(err.Error(), "administrator") {
 		t.Errorf("key: %v", err)
 	}

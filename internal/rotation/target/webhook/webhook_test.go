@@ -3,8 +3,6 @@ package webhook_test
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/pem"
 	"net"
 	"net/http"
@@ -22,31 +20,6 @@ import (
 
 const prefix = "rotation/webhook/"
 
-// form speaks to the server as its own clients do.
-func form(t *testing.T, path string, values ...string) int {
-	t.Helper()
-	fields := url.Values{}
-	for i := 0; i < len(values); i += 2 {
-		fields.Set(values[i], values[i+1])
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM([]byte(authority.PEM))
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DisableKeepAlives: true}}
-	r, err := client.PostForm(server+path, fields)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Body.Close()
-	return r.StatusCode
-}
-
-func account(user string) targettest.Account {
-	return targettest.Account{
-		Annotations: map[string]string{prefix + "ca": "ca", prefix + "variables": "username", prefix + "secrets": "token", prefix + "parameter/zone": "a"},
-		Values:      map[string]string{"url": server + "/rotate", "signing-key": signingKey, "ca": authority.PEM, "username": user, "token": "secret-Token-1"},
-	}
-}
-
 func TestItKeepsThePromisesOfATarget(t *testing.T) {
 	other, err := targettest.NewAuthority()
 	if err != nil {
@@ -57,15 +30,10 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 		return func(a targettest.Account) { a.Values[name] = value }
 	}
 	targettest.Suite{
-		Kind:  webhook.Kind(time.Now),
-		Modes: []targettest.Mode{targettest.Self},
-		Account: func(t *testing.T, ask targettest.Ask) targettest.Account {
-			form(t, "/add", "user", ask.Users[0], "password", ask.Password)
-			return account(ask.Users[0])
-		},
-		Login: func(t *testing.T, user, password string) bool {
-			return form(t, "/login", "user", user, "password", password) == http.StatusOK
-		},
+		Kind:      webhook.Kind(time.Now),
+		Modes:     []targettest.Mode{targettest.Self},
+		Account:   server.Account,
+		Login:     server.Login,
 		Keeps:     true,
 		Users:     []string{`it's "so" $(id); --`, "Größe\n", "{}"},
 		Passwords: []string{`it's "so" 1 \ $1 ; --`, " 1 space at both ends ", "Größe-Ключ-鍵-1\r\n", "<p@ss&w/ord>", strings.Repeat("long1", 1000)},
@@ -77,13 +45,13 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 		},
 		Elsewhere: map[string]targettest.Elsewhere{
 			"an authority that did not sign": fails(set("ca", other.PEM), target.Refused, "unknown authority"),
-			"another host's certificate":     fails(func(a targettest.Account) { a.Values["url"] = strings.Replace(server, "localhost", "127.0.0.1", 1) }, target.Refused, "another host"),
+			"another host's certificate":     fails(func(a targettest.Account) { a.Values["url"] = strings.Replace(server.URL, "localhost", "127.0.0.1", 1) }, target.Refused, "another host"),
 			"no TLS":                         fails(set("url", "http://localhost/"), target.Refused, "https"),
 			"a URL with a password":          fails(set("url", "https://a:b@localhost/"), target.Refused, "https"),
 			"another key":                    fails(set("signing-key", "another key of some length"), target.Refused, "signature"),
 			"a short key":                    fails(set("signing-key", "short"), target.Refused, "signing-key"),
 			"a user that is not there":       fails(set("username", "nobody"), target.Refused, "no such user"),
-			"a place that is not there":      fails(set("url", server+"/elsewhere"), target.Refused, "404"),
+			"a place that is not there":      fails(set("url", server.URL+"/elsewhere"), target.Refused, "404"),
 		},
 	}.Run(t)
 }
@@ -141,8 +109,8 @@ func TestTheStatusDecidesTheClass(t *testing.T) {
 		"500?body=" + url.QueryEscape(`{"result":"ok"}`):                     {target.Uncertain, target.Unreachable, target.Uncertain},
 	} {
 		t.Run(path, func(t *testing.T) {
-			a := account("app")
-			a.Values["url"] = server + "/always/" + path
+			a := server.Of("app")
+			a.Values["url"] = server.URL + "/always/" + path
 			made := bind(t, a, time.Now)
 			check := func(what string, err error, want target.Class) {
 				if want == 0 && err != nil || want != 0 && (err == nil || target.ClassOf(err) != want) {
@@ -164,8 +132,8 @@ func TestTheStatusDecidesTheClass(t *testing.T) {
 }
 
 func TestAServerThatDoesNotComeToAnEnd(t *testing.T) {
-	a := account("app")
-	a.Values["url"] = server + "/slow"
+	a := server.Of("app")
+	a.Values["url"] = server.URL + "/slow"
 	made := bind(t, a, time.Now)
 	_, err := made.Apply(within(t, time.Second), current, next)
 	if target.ClassOf(err) != target.Uncertain {
@@ -174,14 +142,14 @@ func TestAServerThatDoesNotComeToAnEnd(t *testing.T) {
 	if err := made.Probe(within(t, time.Second), next); target.ClassOf(err) != target.Unreachable {
 		t.Errorf("probe: %v", err)
 	}
-	a.Values["url"] = server + "/endless"
+	a.Values["url"] = server.URL + "/endless"
 	if _, err := bind(t, a, time.Now).Apply(within(t, 20*time.Second), current, next); err != nil {
 		t.Errorf("what is too long for an answer is none: %v", err)
 	}
 }
 
 func TestAnOldSignatureIsRefused(t *testing.T) {
-	form(t, "/add", "user", "late", "password", "old-Value-1")
+	server.Create(t, "late", "old-Value-1")
 	for name, test := range map[string]struct {
 		clock func() time.Time
 		want  target.Class
@@ -190,7 +158,7 @@ func TestAnOldSignatureIsRefused(t *testing.T) {
 		"ten minutes":   {func() time.Time { return time.Now().Add(-10 * time.Minute) }, target.Refused},
 		"in the future": {func() time.Time { return time.Now().Add(10 * time.Minute) }, target.Refused},
 	} {
-		err := bind(t, account("late"), test.clock).Probe(within(t, 20*time.Second), current)
+		err := bind(t, server.Of("late"), test.clock).Probe(within(t, 20*time.Second), current)
 		if test.want == 0 && err != nil || test.want != 0 && target.ClassOf(err) != test.want {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -206,7 +174,7 @@ func TestTheRequestIsAsThePageSays(t *testing.T) {
 		w.Write([]byte(`{"value":"issued-Value-1"}`))
 	}))
 	defer s.Close()
-	a := account("app")
+	a := server.Of("app")
 	a.Annotations[prefix+"value"] = "issued"
 	a.Values["url"] = s.URL + "/a%20b?token=hidden"
 	a.Values["ca"] = pemOf(s)

@@ -1,4 +1,6 @@
-package aws_test
+// Package awstest starts endpoints for tests that do what IAM and STS do, and check
+// signatures as they do. It imports rotation/target/aws and rotation/target/targettest.
+package awstest
 
 import (
 	"crypto/hmac"
@@ -14,53 +16,65 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"rekey/internal/rotation/target/targettest"
 )
 
-// cloud is IAM and STS as far as they are needed: users with their keys, at most two each,
+// Cloud is IAM and STS as far as they are needed: users with their keys, at most two each,
 // and requests that must be signed (AWS Signature Version 4) by one of them.
-type cloud struct {
-	mu    sync.Mutex
-	keys  map[string]*key
-	users map[string]*user
-	say   func(action string) (status int, code, message string) // instead of an answer
+type Cloud struct {
+	sync.Mutex
+	URL  string
+	Keys map[string]*Key                                        // by id
+	Say  func(action string) (status int, code, message string) // instead of an answer; status 0: not this time
+
+	site *targettest.Site
 }
 
-type user struct {
-	name  string
-	weak  bool
-	delay int
-	loses int // answers with new keys that are left to lose
+// Start starts one.
+func Start(site *targettest.Site) (*Cloud, error) {
+	c := &Cloud{Keys: map[string]*Key{}, site: site}
+	var err error
+	c.URL, err = site.HTTPS(c)
+	return c, err
 }
 
-type key struct {
-	id, secret string
-	user       *user
+// User is a user.
+type User struct {
+	Name  string
+	Weak  bool // may not issue
+	Delay int  // how often a new key is refused until it is known
+	Loses int  // answers with new keys that are left to lose
+}
+
+// Key is a key.
+type Key struct {
+	ID, Secret string
+	user       *User
 	made       time.Time
 	refusals   int // that are left until it is known
 }
 
-func newCloud() *cloud { return &cloud{keys: map[string]*key{}, users: map[string]*user{}} }
-
-// make makes a key. The caller holds the cloud.
-func (c *cloud) make(u *user, refusals int) *key {
+// Make makes a key. The caller holds the cloud.
+func (c *Cloud) Make(u *User, refusals int) *Key {
 	random := rand.Text() + rand.Text()
-	k := &key{id: "AKIA" + random[:16], secret: random[16:46] + "+/" + strings.ToLower(random[46:]), user: u, made: time.Now().Truncate(time.Second), refusals: refusals}
-	c.keys[k.id] = k
+	k := &Key{ID: "AKIA" + random[:16], Secret: random[16:46] + "+/" + strings.ToLower(random[46:]), user: u, made: time.Now().Truncate(time.Second), refusals: refusals}
+	c.Keys[k.ID] = k
 	return k
 }
 
-// of are the user's keys, oldest first.
-func (c *cloud) of(u *user) (all []*key) {
-	for _, k := range c.keys {
+// Of are the user's keys, oldest first.
+func (c *Cloud) Of(u *User) (all []*Key) {
+	for _, k := range c.Keys {
 		if k.user == u {
 			all = append(all, k)
 		}
 	}
-	slices.SortFunc(all, func(a, b *key) int { return a.made.Compare(b.made) })
+	slices.SortFunc(all, func(a, b *Key) int { return a.made.Compare(b.made) })
 	return all
 }
 
-func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return
@@ -70,11 +84,11 @@ func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, 400, "InvalidAction", "not a query")
 		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.Lock()
+	defer c.Unlock()
 	action := form.Get("Action")
-	if c.say != nil {
-		if status, code, message := c.say(action); status != 0 {
+	if c.Say != nil {
+		if status, code, message := c.Say(action); status != 0 {
 			refuse(w, status, code, message)
 			return
 		}
@@ -96,8 +110,8 @@ func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/xml")
 		fmt.Fprintf(w, `<%[1]sResponse xmlns="https://%[2]s.amazonaws.com/doc/%[3]s/"><%[1]sResult>%[4]s</%[1]sResult><ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></%[1]sResponse>`, action, api, version, result)
 	}
-	described := func(k *key) string {
-		return fmt.Sprintf(`<UserName>%s</UserName><AccessKeyId>%s</AccessKeyId><Status>Active</Status><CreateDate>%s</CreateDate>`, k.user.name, k.id, k.made.UTC().Format(time.RFC3339))
+	described := func(k *Key) string {
+		return fmt.Sprintf(`<UserName>%s</UserName><AccessKeyId>%s</AccessKeyId><Status>Active</Status><CreateDate>%s</CreateDate>`, k.user.Name, k.ID, k.made.UTC().Format(time.RFC3339))
 	}
 	if name := form.Get("UserName"); name != "" {
 		refuse(w, 403, "AccessDenied", "nothing is granted on user "+name)
@@ -105,36 +119,36 @@ func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch action {
 	case "GetCallerIdentity":
-		answer("<Arn>arn:aws:iam::123456789012:user/" + k.user.name + "</Arn><UserId>1</UserId><Account>123456789012</Account>")
+		answer("<Arn>arn:aws:iam::123456789012:user/" + k.user.Name + "</Arn><UserId>1</UserId><Account>123456789012</Account>")
 	case "ListAccessKeys":
 		var members strings.Builder
-		for _, k := range c.of(k.user) {
+		for _, k := range c.Of(k.user) {
 			members.WriteString("<member>" + described(k) + "</member>")
 		}
 		answer("<IsTruncated>false</IsTruncated><AccessKeyMetadata>" + members.String() + "</AccessKeyMetadata>")
 	case "CreateAccessKey":
 		switch {
-		case k.user.weak:
+		case k.user.Weak:
 			refuse(w, 403, "AccessDenied", "User is not authorized to perform: iam:CreateAccessKey")
-		case len(c.of(k.user)) >= 2:
+		case len(c.Of(k.user)) >= 2:
 			refuse(w, 409, "LimitExceeded", "Cannot exceed quota for AccessKeysPerUser: 2")
 		default:
-			made := c.make(k.user, k.user.delay)
-			if k.user.loses > 0 {
-				k.user.loses--
+			made := c.Make(k.user, k.user.Delay)
+			if k.user.Loses > 0 {
+				k.user.Loses--
 				panic(http.ErrAbortHandler) // the connection breaks
 			}
-			answer("<AccessKey>" + described(made) + "<SecretAccessKey>" + made.secret + "</SecretAccessKey></AccessKey>")
+			answer("<AccessKey>" + described(made) + "<SecretAccessKey>" + made.Secret + "</SecretAccessKey></AccessKey>")
 		}
 	case "DeleteAccessKey":
-		gone := c.keys[form.Get("AccessKeyId")]
+		gone := c.Keys[form.Get("AccessKeyId")]
 		switch {
-		case k.user.weak:
+		case k.user.Weak:
 			refuse(w, 403, "AccessDenied", "User is not authorized to perform: iam:DeleteAccessKey")
 		case gone == nil || gone.user != k.user:
 			refuse(w, 404, "NoSuchEntity", "The Access Key cannot be found")
 		default:
-			delete(c.keys, gone.id)
+			delete(c.Keys, gone.ID)
 			answer("")
 		}
 	default:
@@ -153,7 +167,7 @@ func refuse(w http.ResponseWriter, status int, code, message string) {
 
 // signer checks the signature, as "Create a signed AWS API request" of the IAM User Guide
 // has it, and gives the key by which it was made. Scope is region and service.
-func (c *cloud) signer(r *http.Request, body []byte, scope string) (*key, string) {
+func (c *Cloud) signer(r *http.Request, body []byte, scope string) (*Key, string) {
 	fields := map[string]string{}
 	rest, ok := strings.CutPrefix(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 ")
 	for _, field := range strings.Split(rest, ",") {
@@ -166,7 +180,7 @@ func (c *cloud) signer(r *http.Request, body []byte, scope string) (*key, string
 	if !ok || err != nil || time.Since(at).Abs() > 5*time.Minute || credential != date[:8]+"/"+scope+"/aws4_request" {
 		return nil, "IncompleteSignature"
 	}
-	k := c.keys[id]
+	k := c.Keys[id]
 	if k == nil {
 		return nil, "InvalidClientTokenId"
 	}
@@ -188,7 +202,7 @@ func (c *cloud) signer(r *http.Request, body []byte, scope string) (*key, string
 		canonical += name + ":" + strings.TrimSpace(value) + "\n"
 	}
 	canonical += "\n" + fields["SignedHeaders"] + "\n" + digest(body)
-	by := []byte("AWS4" + k.secret)
+	by := []byte("AWS4" + k.Secret)
 	for _, part := range append([]string{date[:8]}, strings.Split(scope+"/aws4_request", "/")...) {
 		by = mac(by, part)
 	}

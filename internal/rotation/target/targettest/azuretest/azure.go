@@ -1,4 +1,6 @@
-package azure_test
+// Package azuretest starts endpoints for tests that do what Microsoft's token endpoint and
+// Graph do. It imports rotation/target/azure and rotation/target/targettest.
+package azuretest
 
 import (
 	"crypto/rand"
@@ -11,58 +13,72 @@ import (
 	"sync"
 
 	"github.com/google/uuid"
+
+	"rekey/internal/rotation/target/targettest"
 )
 
-const tenant = "contoso.onmicrosoft.com"
+// Tenant is the one that the endpoint knows.
+const Tenant = "contoso.onmicrosoft.com"
 
-// cloud is the token endpoint and Microsoft Graph as far as they are needed: applications
+// Cloud is the token endpoint and Microsoft Graph as far as they are needed: applications
 // of one tenant with their secrets, and tokens that were granted to them.
-type cloud struct {
-	mu     sync.Mutex
-	url    string
-	apps   map[string]*app
-	tokens map[string]*app
-	say    func(path string) (status int, body string) // instead of an answer
+type Cloud struct {
+	sync.Mutex
+	URL  string
+	Apps map[string]*App                             // by client id
+	Say  func(path string) (status int, body string) // instead of an answer; status 0: not this time
+
+	tokens map[string]*App
+	site   *targettest.Site
 }
 
-type app struct {
-	id      string
-	secrets []*key
-	owners  map[string]bool // by client id
-	delay   int
+// App is an application.
+type App struct {
+	ID      string
+	Secrets []*Key
+	Owners  map[string]bool // by client id
+	Delay   int             // how often a new secret is refused until it is known
 }
 
-type key struct {
-	id, secret, name string
-	end              string
+// Key is a secret of one.
+type Key struct {
+	ID, Secret, name string
+	End              string
 	refusals         int // that are left until it is known
 }
 
-func newCloud() *cloud { return &cloud{apps: map[string]*app{}, tokens: map[string]*app{}} }
+// Start starts one.
+func Start(site *targettest.Site) (*Cloud, error) {
+	c := &Cloud{Apps: map[string]*App{}, tokens: map[string]*App{}, site: site}
+	var err error
+	c.URL, err = site.HTTPS(c)
+	return c, err
+}
 
-// register makes an application with a secret. The caller holds the cloud.
-func (c *cloud) register() *app {
-	a := &app{id: uuid.NewString(), owners: map[string]bool{}}
-	a.make("by hand", 0)
-	c.apps[a.id] = a
+// Register makes an application with a secret. The caller holds the cloud.
+func (c *Cloud) Register() *App {
+	a := &App{ID: uuid.NewString(), Owners: map[string]bool{}}
+	a.Make("by hand", 0)
+	c.Apps[a.ID] = a
 	return a
 }
 
-func (a *app) make(name string, refusals int) *key {
-	k := &key{id: uuid.NewString(), secret: "8Q~" + rand.Text() + "._-~" + strings.ToLower(rand.Text()), name: name, refusals: refusals}
-	a.secrets = append(a.secrets, k)
+// Make makes a secret. The caller holds the cloud.
+func (a *App) Make(name string, refusals int) *Key {
+	k := &Key{ID: uuid.NewString(), Secret: "8Q~" + rand.Text() + "._-~" + strings.ToLower(rand.Text()), name: name, refusals: refusals}
+	a.Secrets = append(a.Secrets, k)
 	return k
 }
 
-func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.say != nil {
-		if status, text := c.say(r.URL.Path); status != 0 {
+	c.Lock()
+	defer c.Unlock()
+	if c.Say != nil {
+		if status, text := c.Say(r.URL.Path); status != 0 {
 			w.WriteHeader(status)
 			fmt.Fprint(w, text)
 			return
@@ -83,21 +99,21 @@ func answer(w http.ResponseWriter, status int, body any) {
 }
 
 // login is RFC 6749, section 4.4, with the errors that Microsoft documents.
-func (c *cloud) login(w http.ResponseWriter, r *http.Request) {
+func (c *Cloud) login(w http.ResponseWriter, r *http.Request) {
 	refuse := func(status int, name string, code int) {
 		answer(w, status, map[string]any{"error": name, "error_description": fmt.Sprintf("AADSTS%d: %s", code, r.FormValue("client_secret")), "error_codes": []int{code}})
 	}
-	a := c.apps[r.PostFormValue("client_id")]
+	a := c.Apps[r.PostFormValue("client_id")]
 	switch {
-	case r.Method != http.MethodPost || r.PostFormValue("grant_type") != "client_credentials" || r.PostFormValue("scope") != c.url+"/.default" || r.URL.RawQuery != "":
+	case r.Method != http.MethodPost || r.PostFormValue("grant_type") != "client_credentials" || r.PostFormValue("scope") != c.URL+"/.default" || r.URL.RawQuery != "":
 		refuse(400, "invalid_request", 900144)
-	case r.URL.Path != "/"+tenant+"/oauth2/v2.0/token":
+	case r.URL.Path != "/"+Tenant+"/oauth2/v2.0/token":
 		refuse(400, "invalid_request", 90002)
 	case a == nil:
 		refuse(400, "unauthorized_client", 700016)
 	default:
-		for _, k := range a.secrets {
-			if k.secret != r.PostFormValue("client_secret") {
+		for _, k := range a.Secrets {
+			if k.Secret != r.PostFormValue("client_secret") {
 				continue
 			}
 			if k.refusals > 0 {
@@ -113,7 +129,7 @@ func (c *cloud) login(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (c *cloud) graph(w http.ResponseWriter, r *http.Request, body []byte) {
+func (c *Cloud) graph(w http.ResponseWriter, r *http.Request, body []byte) {
 	refuse := func(status int, code string) {
 		answer(w, status, map[string]any{"error": map[string]string{"code": code, "message": r.Header.Get("Authorization")}})
 	}
@@ -121,7 +137,7 @@ func (c *cloud) graph(w http.ResponseWriter, r *http.Request, body []byte) {
 	by := c.tokens[token]
 	rest, ok := strings.CutPrefix(r.URL.Path, "/v1.0/applications(appId='")
 	id, what, _ := strings.Cut(rest, "')")
-	a := c.apps[id]
+	a := c.Apps[id]
 	switch {
 	case by == nil:
 		refuse(401, "InvalidAuthenticationToken")
@@ -131,15 +147,15 @@ func (c *cloud) graph(w http.ResponseWriter, r *http.Request, body []byte) {
 		return
 	case r.Method == http.MethodGet && what == "" && r.URL.Query().Get("$select") == "passwordCredentials":
 		all := []map[string]any{}
-		for _, k := range a.secrets {
-			all = append(all, map[string]any{"keyId": k.id, "displayName": k.name, "hint": k.secret[:3], "secretText": nil})
+		for _, k := range a.Secrets {
+			all = append(all, map[string]any{"keyId": k.ID, "displayName": k.name, "hint": k.Secret[:3], "secretText": nil})
 		}
 		answer(w, 200, map[string]any{"passwordCredentials": all})
 		return
 	case r.Method != http.MethodPost || r.Header.Get("Content-Type") != "application/json":
 		refuse(400, "Request_BadRequest")
 		return
-	case !a.owners[by.id]:
+	case !a.Owners[by.ID]:
 		refuse(403, "Authorization_RequestDenied")
 		return
 	}
@@ -156,13 +172,13 @@ func (c *cloud) graph(w http.ResponseWriter, r *http.Request, body []byte) {
 	}
 	switch what {
 	case "/addPassword":
-		k := a.make(request.Made.DisplayName, a.delay)
-		k.end = request.Made.EndDateTime
-		answer(w, 200, map[string]any{"keyId": k.id, "displayName": k.name, "secretText": k.secret, "hint": k.secret[:3]})
+		k := a.Make(request.Made.DisplayName, a.Delay)
+		k.End = request.Made.EndDateTime
+		answer(w, 200, map[string]any{"keyId": k.ID, "displayName": k.name, "secretText": k.Secret, "hint": k.Secret[:3]})
 	case "/removePassword":
-		before := len(a.secrets)
-		a.secrets = slices.DeleteFunc(a.secrets, func(k *key) bool { return k.id == request.KeyID })
-		if len(a.secrets) == before {
+		before := len(a.Secrets)
+		a.Secrets = slices.DeleteFunc(a.Secrets, func(k *Key) bool { return k.ID == request.KeyID })
+		if len(a.Secrets) == before {
 			refuse(400, "Request_BadRequest")
 			return
 		}

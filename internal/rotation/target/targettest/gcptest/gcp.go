@@ -1,4 +1,6 @@
-package gcp_test
+// Package gcptest starts endpoints for tests that do what Google's token endpoint and IAM do.
+// It imports rotation/target/targettest.
+package gcptest
 
 import (
 	"crypto"
@@ -17,35 +19,42 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"rekey/internal/rotation/target/targettest"
 )
 
-// cloud is Google's token endpoint and IAM as far as they are needed: service accounts
+// Cloud is Google's token endpoint and IAM as far as they are needed: service accounts
 // with their keys, and assertions that must be signed by one of them.
-type cloud struct {
-	mu       sync.Mutex
-	url      string
+type Cloud struct {
+	sync.Mutex
+	URL string
+	Say func(r *http.Request) (status int, body string) // instead of an answer; status 0: not this time
+
+	site     *targettest.Site
 	pairs    []*rsa.PrivateKey // that are used over and over: to make one takes long
-	accounts map[string]*serviceAccount
+	accounts map[string]*Account
 	tokens   map[string]string // email by token
-	say      func(r *http.Request) (status int, body string)
 }
 
-type serviceAccount struct {
-	email    string
-	keys     []*key
-	managers map[string]bool // by email
-	delay    int
+// Account is a service account.
+type Account struct {
+	Email    string
+	Keys     []*Key
+	Managers map[string]bool // by email
+	Delay    int             // how often a new key is refused until it is known
 }
 
-type key struct {
-	id       string
-	pair     *rsa.PrivateKey
+// Key is a key of one.
+type Key struct {
+	ID       string
+	Pair     *rsa.PrivateKey
 	made     time.Time
 	refusals int // that are left until it is known
 }
 
-func newCloud() (*cloud, error) {
-	c := &cloud{accounts: map[string]*serviceAccount{}, tokens: map[string]string{}}
+// Start starts one.
+func Start(site *targettest.Site) (*Cloud, error) {
+	c := &Cloud{accounts: map[string]*Account{}, tokens: map[string]string{}, site: site}
 	for range 6 {
 		pair, err := rsa.GenerateKey(rand.Reader, 2048)
 		if err != nil {
@@ -53,36 +62,39 @@ func newCloud() (*cloud, error) {
 		}
 		c.pairs = append(c.pairs, pair)
 	}
-	return c, nil
+	var err error
+	c.URL, err = site.HTTPS(c)
+	return c, err
 }
 
-// create makes a service account with a key. The caller holds the cloud.
-func (c *cloud) create() *serviceAccount {
-	a := &serviceAccount{email: strings.ToLower(rand.Text()) + "@project.iam.gserviceaccount.com", managers: map[string]bool{}}
-	c.accounts[a.email] = a
-	c.make(a, 0)
+// Create makes a service account with a key. The caller holds the cloud.
+func (c *Cloud) Create() *Account {
+	a := &Account{Email: strings.ToLower(rand.Text()) + "@project.iam.gserviceaccount.com", Managers: map[string]bool{}}
+	c.accounts[a.Email] = a
+	c.Make(a, 0)
 	return a
 }
 
-func (c *cloud) make(a *serviceAccount, refusals int) *key {
+// Make makes a key. The caller holds the cloud.
+func (c *Cloud) Make(a *Account, refusals int) *Key {
 	id := make([]byte, 20)
 	_, _ = rand.Read(id) // it never fails
-	k := &key{id: hex.EncodeToString(id), pair: c.pairs[len(a.keys)%(len(c.pairs)-1)], made: time.Now().Truncate(time.Second), refusals: refusals}
-	a.keys = append(a.keys, k)
+	k := &Key{ID: hex.EncodeToString(id), Pair: c.pairs[len(a.Keys)%(len(c.pairs)-1)], made: time.Now().Truncate(time.Second), refusals: refusals}
+	a.Keys = append(a.Keys, k)
 	return k
 }
 
-// wrong is a pair that no key has.
-func (c *cloud) wrong() *rsa.PrivateKey { return c.pairs[len(c.pairs)-1] }
+// Wrong is a pair that no key has.
+func (c *Cloud) Wrong() *rsa.PrivateKey { return c.pairs[len(c.pairs)-1] }
 
-// file is a key file. Its endpoints are not to be believed.
-func file(a *serviceAccount, id string, pair *rsa.PrivateKey) []byte {
+// File is a key file. Its endpoints are not to be believed.
+func File(a *Account, id string, pair *rsa.PrivateKey) []byte {
 	der, err := x509.MarshalPKCS8PrivateKey(pair)
 	if err != nil {
 		panic(err)
 	}
 	text, err := json.MarshalIndent(map[string]string{
-		"type": "service_account", "project_id": "project", "private_key_id": id, "client_email": a.email, "client_id": "1",
+		"type": "service_account", "project_id": "project", "private_key_id": id, "client_email": a.Email, "client_id": "1",
 		"private_key": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})),
 		"auth_uri":    "https://evil.example/auth", "token_uri": "https://evil.example/token", "universe_domain": "evil.example",
 	}, "", "  ")
@@ -92,15 +104,15 @@ func file(a *serviceAccount, id string, pair *rsa.PrivateKey) []byte {
 	return text
 }
 
-func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.say != nil {
-		if status, text := c.say(r); status != 0 {
+	c.Lock()
+	defer c.Unlock()
+	if c.Say != nil {
+		if status, text := c.Say(r); status != 0 {
 			w.WriteHeader(status)
 			fmt.Fprint(w, text)
 			return
@@ -121,7 +133,7 @@ func answer(w http.ResponseWriter, status int, body any) {
 }
 
 // login is RFC 7523 as Google has it.
-func (c *cloud) login(w http.ResponseWriter, r *http.Request) {
+func (c *Cloud) login(w http.ResponseWriter, r *http.Request) {
 	refuse := func(description string) {
 		answer(w, 400, map[string]string{"error": "invalid_grant", "error_description": description})
 	}
@@ -150,7 +162,7 @@ func (c *cloud) login(w http.ResponseWriter, r *http.Request) {
 	a := c.accounts[claims.Iss]
 	now := time.Now()
 	switch {
-	case err != nil || header.Alg != "RS256" || header.Typ != "JWT" || claims.Aud != c.url+"/token" || !strings.HasSuffix(claims.Scope, "/auth/cloud-platform"):
+	case err != nil || header.Alg != "RS256" || header.Typ != "JWT" || claims.Aud != c.URL+"/token" || !strings.HasSuffix(claims.Scope, "/auth/cloud-platform"):
 		refuse("Invalid JWT")
 		return
 	case now.Sub(time.Unix(claims.Iat, 0)).Abs() > time.Minute || claims.Exp <= now.Unix() || claims.Exp-claims.Iat > 3600:
@@ -161,8 +173,8 @@ func (c *cloud) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	sum := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
-	for _, k := range a.keys {
-		if k.id != header.Kid || rsa.VerifyPKCS1v15(&k.pair.PublicKey, crypto.SHA256, sum[:], signature) != nil {
+	for _, k := range a.Keys {
+		if k.ID != header.Kid || rsa.VerifyPKCS1v15(&k.Pair.PublicKey, crypto.SHA256, sum[:], signature) != nil {
 			continue
 		}
 		if k.refusals > 0 {
@@ -170,14 +182,14 @@ func (c *cloud) login(w http.ResponseWriter, r *http.Request) {
 			break
 		}
 		token := "ya29." + rand.Text()
-		c.tokens[token] = a.email
+		c.tokens[token] = a.Email
 		answer(w, 200, map[string]any{"access_token": token, "expires_in": 3599, "token_type": "Bearer"})
 		return
 	}
 	refuse("Invalid JWT Signature. " + r.PostFormValue("assertion"))
 }
 
-func (c *cloud) iam(w http.ResponseWriter, r *http.Request, body []byte) {
+func (c *Cloud) iam(w http.ResponseWriter, r *http.Request, body []byte) {
 	refuse := func(code int, status string) {
 		answer(w, code, map[string]any{"error": map[string]any{"code": code, "status": status, "message": r.Header.Get("Authorization")}})
 	}
@@ -194,15 +206,15 @@ func (c *cloud) iam(w http.ResponseWriter, r *http.Request, body []byte) {
 		refuse(404, "NOT_FOUND")
 		return
 	}
-	name := func(k *key) string { return "projects/project/serviceAccounts/" + a.email + "/keys/" + k.id }
+	name := func(k *Key) string { return "projects/project/serviceAccounts/" + a.Email + "/keys/" + k.ID }
 	switch {
 	case r.Method == http.MethodGet && what == "" && r.URL.Query().Get("keyTypes") == "USER_MANAGED":
 		all := []map[string]any{}
-		for _, k := range a.keys {
+		for _, k := range a.Keys {
 			all = append(all, map[string]any{"name": name(k), "validAfterTime": k.made.UTC().Format(time.RFC3339), "validBeforeTime": "9999-12-31T23:59:59Z", "keyOrigin": "GOOGLE_PROVIDED", "keyType": "USER_MANAGED"})
 		}
 		answer(w, 200, map[string]any{"keys": all})
-	case !a.managers[by]:
+	case !a.Managers[by]:
 		refuse(403, "PERMISSION_DENIED")
 	case r.Method == http.MethodPost && what == "":
 		var request struct{ PrivateKeyType, KeyAlgorithm string }
@@ -210,16 +222,16 @@ func (c *cloud) iam(w http.ResponseWriter, r *http.Request, body []byte) {
 			refuse(400, "INVALID_ARGUMENT")
 			return
 		}
-		if len(a.keys) >= 10 {
+		if len(a.Keys) >= 10 {
 			refuse(400, "FAILED_PRECONDITION")
 			return
 		}
-		k := c.make(a, a.delay)
-		answer(w, 200, map[string]any{"name": name(k), "privateKeyType": request.PrivateKeyType, "privateKeyData": base64.StdEncoding.EncodeToString(file(a, k.id, k.pair)), "validAfterTime": k.made.UTC().Format(time.RFC3339)})
+		k := c.Make(a, a.Delay)
+		answer(w, 200, map[string]any{"name": name(k), "privateKeyType": request.PrivateKeyType, "privateKeyData": base64.StdEncoding.EncodeToString(File(a, k.ID, k.Pair)), "validAfterTime": k.made.UTC().Format(time.RFC3339)})
 	case r.Method == http.MethodDelete:
-		before := len(a.keys)
-		a.keys = slices.DeleteFunc(a.keys, func(k *key) bool { return "/"+k.id == what })
-		if len(a.keys) == before {
+		before := len(a.Keys)
+		a.Keys = slices.DeleteFunc(a.Keys, func(k *Key) bool { return "/"+k.ID == what })
+		if len(a.Keys) == before {
 			refuse(404, "NOT_FOUND")
 			return
 		}
