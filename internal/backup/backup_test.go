@@ -192,7 +192,7 @@ func TestARestoredStoreRests(t *testing.T) {
 	}
 	for id, state := range map[ident.ID]string{idle: rotation.Uncertain, unseen: rotation.Idle, broken: rotation.Quarantined, rests: rotation.Idle} {
 		r := found[id]
-		if err := rotation.Resume(&r); err != nil || r.State != state || !r.PausedAt.IsZero() {
+		if err := rotation.Resume(&r, ""); err != nil || r.State != state || !r.PausedAt.IsZero() {
 			t.Errorf("%s, resumed: %v, %+v", id, err, r)
 		}
 	}

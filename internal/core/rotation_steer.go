@@ -29,7 +29,13 @@ func (c *Core) PauseRotation(ctx context.Context, caller Caller, id ident.ID, re
 // ResumeRotation ends a pause, and re-arms a rotation that was suspended because its
 // target has changed.
 func (c *Core) ResumeRotation(ctx context.Context, caller Caller, id ident.ID) error {
-	return c.steer(ctx, caller, id, "resumed", "", func(w *row.Rotation, _ steering) error { return rotation.Resume(w) })
+	return c.steer(ctx, caller, id, "resumed", "", func(w *row.Rotation, s steering) error {
+		identity, err := s.identity()
+		if err != nil {
+			return err
+		}
+		return rotation.Resume(w, identity)
+	})
 }
 
 // RetryRotation tries again at once what has failed, also out of quarantine.
@@ -45,7 +51,11 @@ func (c *Core) ReconcileRotation(ctx context.Context, caller Caller, id ident.ID
 // AdoptRotation declares the newest version of the variable to be what the target accepts.
 func (c *Core) AdoptRotation(ctx context.Context, caller Caller, id ident.ID) error {
 	return c.steer(ctx, caller, id, "adopted", "", func(w *row.Rotation, s steering) error {
-		keep, err := rotation.Adopt(w, s.version, s.now)
+		identity, err := s.identity()
+		if err != nil {
+			return err
+		}
+		keep, err := rotation.Adopt(w, s.version, identity, s.now)
 		s.adopted(keep)
 		return err
 	})
@@ -53,9 +63,10 @@ func (c *Core) AdoptRotation(ctx context.Context, caller Caller, id ident.ID) er
 
 // steering is what a change of a rotation by hand relies on.
 type steering struct {
-	now     time.Time
-	version int
-	adopted func(keep bool)
+	now      time.Time
+	version  int
+	identity func() (string, error) // of the target as it is now; empty if there is none
+	adopted  func(keep bool)
 }
 
 func (c *Core) steer(ctx context.Context, caller Caller, id ident.ID, event, reason string, change func(*row.Rotation, steering) error) error {
@@ -83,6 +94,11 @@ func (c *Core) steerOnce(ctx context.Context, caller Caller, id ident.ID, event,
 	c.mu.RUnlock()
 	if err != nil {
 		return before, err
+	}
+	s.identity = func() (string, error) {
+		r := &RotationRun{c: c, id: id}
+		err := r.bind(ctx)
+		return r.identity, err
 	}
 	discards, keeps := false, false
 	s.adopted = func(keep bool) { discards, keeps = before.Candidate, keep }
@@ -145,7 +161,12 @@ func (c *Core) planRotation(ctx context.Context, caller Caller, id ident.ID) (Ro
 		return p, err
 	}
 	problem := r.problem
-	if p.Target = r.identity; problem == nil {
+	p.Target = r.identity
+	if was := r.run.Row.Identity; problem == nil && was != "" && was != r.identity && r.run.Row.Version == p.RotationStatus.Version {
+		p.Problem = "the target has changed from " + was + ", so the value was not tried there; if the change is right, resume the rotation"
+		return p, nil
+	}
+	if problem == nil {
 		ctx, cancel := context.WithTimeout(ctx, planTime)
 		defer cancel()
 		_, err := contained(func() (struct{}, error) { return struct{}{}, r.target.Probe(ctx, r.current) })
@@ -157,9 +178,6 @@ func (c *Core) planRotation(ctx context.Context, caller Caller, id ident.ID) (Ro
 	}
 	if problem != nil {
 		p.Problem = problem.Error()
-	}
-	if was := r.run.Row.Identity; p.Problem == "" && was != "" && was != r.identity {
-		p.Problem = "the target has changed from " + was + ": the rotation will be suspended until somebody resumes it"
 	}
 	return p, nil
 }

@@ -23,9 +23,8 @@ func (m *machine) begin() Action {
 	w.RetryAt = zero
 	if handedOver {
 		m.handOver()
-		if m.s.Keep && !Open(w) && w.RequestedAt.IsZero() {
-			w.LastSuccess, m.Outcome = m.f.Now, "kept"
-			return Action{Do: Rest}
+		if m.keeps() {
+			return m.kept()
 		}
 		if w.RequestedAt.IsZero() {
 			w.RequestedAt = m.f.Now // until a value is published
@@ -58,6 +57,26 @@ func (m *machine) begin() Action {
 	}
 	m.start()
 	return Action{Do: Plan}
+}
+
+// keeps tells whether a value that was written is not to be replaced at once.
+func (m *machine) keeps() bool {
+	expired := !m.f.Expires.IsZero() && !m.f.Expires.After(m.f.Now)
+	return !Open(&m.Row) && m.Row.RequestedAt.IsZero() && (m.s.Keep || m.s.Manual() && !expired)
+}
+
+// kept binds the value to the target for which it was handed over, long before it is used
+// there: who may change the address meanwhile need not be who may have the value.
+func (m *machine) kept() Action {
+	w := &m.Row
+	if m.f.Problem == nil {
+		w.Identity = m.f.Identity
+	}
+	if !m.s.Manual() {
+		w.LastSuccess = m.f.Now
+	}
+	m.Outcome = "kept"
+	return Action{Do: Rest}
 }
 
 func (m *machine) start() { m.Row.ID, m.Row.StartedAt = m.f.NewID, m.f.Now }

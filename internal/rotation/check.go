@@ -17,14 +17,9 @@ const Checked = "checked"
 
 // CheckDue is when a login with the current value is to be tried, to see whether the
 // target still accepts it; zero: not before something changes. A login that was refused is
-// not tried again, so that no account is locked for it, unless somebody writes a value.
+// not tried again, so that no account is locked for it; a value that somebody writes is handed over first.
 func CheckDue(w *row.Rotation, s *Settings, version int, now time.Time) time.Time {
-	written := version != w.Version
-	switch {
-	case s.Verify == 0, version == 0, w.LastSuccess.IsZero(), !w.PausedAt.IsZero(), Open(w):
-		return zero
-	case w.State == Idle, w.State == Drifted && written:
-	default:
+	if s.Verify == 0 || version != w.Version || w.LastSuccess.IsZero() || !w.PausedAt.IsZero() || Open(w) || w.State != Idle {
 		return zero
 	}
 	last := w.CheckedAt
@@ -40,9 +35,6 @@ func CheckDue(w *row.Rotation, s *Settings, version int, now time.Time) time.Tim
 // check begins a login with the current value, without a change.
 func (m *machine) check() Action {
 	w := &m.Row
-	if m.f.Version != w.Version {
-		m.handOver()
-	}
 	w.CheckedAt = m.f.Now
 	switch {
 	case m.f.Problem != nil:
@@ -61,10 +53,7 @@ func (m *machine) checked(err *target.Error) Action {
 	w := &m.Row
 	switch {
 	case err == nil:
-		if w.State == Drifted {
-			w.ErrorClass, w.ErrorMessage, w.ErrorAt = "", "", zero
-		}
-		w.State, w.AuthFailures, m.Outcome = Idle, 0, Checked
+		w.AuthFailures, m.Outcome = 0, Checked
 		return Action{Do: Rest}
 	case err.Class != target.AuthFailed, m.f.Version != w.Version: // somebody has written another one meanwhile
 		return m.unchecked(err)

@@ -26,7 +26,7 @@ func TestDue(t *testing.T) {
 		{"no value", ttl, row.Rotation{}, 0, never, never},
 		{"a first value", ttl, row.Rotation{}, 1, never, now},
 		{"a first value that has an expiry already", ttl, row.Rotation{}, 3, now.Add(time.Hour), now.Add(time.Hour)},
-		{"a first value, by hand only", manual, row.Rotation{}, 1, never, never},
+		{"a first value, by hand only, is bound to its target", manual, row.Rotation{}, 1, never, now},
 		{"at rest", ttl, rested, 1, never, byTTL},
 		{"at rest, by hand only", manual, rested, 1, never, never},
 		{"somebody has written a value", ttl, rested, 2, never, now},
@@ -92,19 +92,28 @@ func TestSteering(t *testing.T) {
 		t.Errorf("retry: %+v, %v", w, err)
 	}
 	w = sent
-	if keep, err := rotation.Adopt(&w, 3, now); err != nil || !keep || w.Candidate || w.State != rotation.Idle || w.Version != 3 || w.Attempts != 0 || !w.Discarded {
+	if keep, err := rotation.Adopt(&w, 3, "here", now); err != nil || !keep || w.Candidate || w.Identity != "here" || w.State != rotation.Idle || w.Version != 3 || w.Attempts != 0 || !w.Discarded {
 		t.Errorf("adopt: %+v, %v", w, err)
 	}
-	w = row.Rotation{State: rotation.Suspended, Identity: "old", Candidate: true}
+	w = row.Rotation{State: rotation.Suspended, Identity: "old", Candidate: true, ErrorClass: "refused", ErrorMessage: "the target has changed", ErrorAt: now}
 	for name, err := range map[string]error{"rotate": rotation.RotateNow(&w, "x", now), "retry": rotation.Retry(&w, "x", now), "reconcile": rotation.Reconcile(&w, "x", now)} {
 		if err == nil {
 			t.Errorf("%s goes on with another target", name)
 		}
 	}
-	if err := rotation.Resume(&w); err != nil || w.Identity != "" || w.State != rotation.Planned {
+	if err := rotation.Resume(&w, "here"); err != nil || w.Identity != "here" || w.State != rotation.Planned || w.ErrorClass+w.ErrorMessage != "" || !w.ErrorAt.IsZero() {
 		t.Errorf("resume: %+v, %v", w, err)
 	}
-	if rotation.Resume(&w) == nil {
-		t.Error("what runs is resumed")
+	for _, same := range []string{"here", ""} {
+		if rotation.Resume(&w, same) == nil || w.Identity != "here" {
+			t.Errorf("what runs is resumed: %+v", w)
+		}
+	}
+	if err := rotation.Resume(&w, "there"); err != nil || w.Identity != "there" {
+		t.Errorf("a change of the target is not accepted before the rotation is suspended for it: %+v, %v", w, err)
+	}
+	w.PausedAt = now
+	if err := rotation.Resume(&w, "elsewhere"); err != nil || w.Identity != "there" || !w.PausedAt.IsZero() {
+		t.Errorf("the end of a pause accepts another target: %+v, %v", w, err)
 	}
 }

@@ -168,6 +168,19 @@ func answer(word string) *target.Error {
 	return err
 }
 
+// What the target refused has been replaced by somebody, so nothing is wrong any more.
+func TestAValueThatIsWrittenEndsDrift(t *testing.T) {
+	for _, annotations := range []map[string]string{{}, {"rotation/ttl": "P1D", "rotation/initial": "keep"}} {
+		w := *settled(simStart.Add(-48 * time.Hour))
+		w.State, w.ErrorClass, w.ErrorMessage, w.ErrorAt, w.AuthFailures = rotation.Drifted, "authentication failed", "no", simStart, 1
+		f := rotation.Facts{Now: simStart, Version: 2, Identity: "db"}
+		run, do := rotation.Next(rotation.Run{Row: w}, rotation.Event{What: rotation.Begin}, f, read(t, annotations))
+		if end := run.Row; do.Do != rotation.Rest || run.Outcome != "kept" || end.State != rotation.Idle || end.ErrorClass != "" || !end.ErrorAt.IsZero() || end.AuthFailures != 0 || end.Identity != "db" {
+			t.Errorf("%v: %s, %+v, then %+v", annotations, run.Outcome, end, do)
+		}
+	}
+}
+
 // Given a target that has to be surveyed, when that fails, then the target has heard of
 // nothing; and refused logins are counted, so that the account is not locked.
 func TestASurveyThatFails(t *testing.T) {

@@ -228,7 +228,7 @@ func (s *sim) event() {
 		s.violated("suspended, though the target is the same")
 	}
 	if !s.row.PausedAt.IsZero() {
-		s.steer(rotation.Resume)
+		s.steer(func(w *row.Rotation) error { return rotation.Resume(w, "") })
 		return
 	}
 	what := s.Intn(12)

@@ -31,16 +31,22 @@ func Pause(w *row.Rotation, by ident.ID, reason string, now time.Time) error {
 	return nil
 }
 
-// Resume ends a pause. It also re-arms a suspended rotation for the target as it is now.
-func Resume(w *row.Rotation) error {
-	if w.PausedAt.IsZero() && w.State != Suspended {
+// Resume ends a pause. It also re-arms a suspended rotation for the target as it is now,
+// and one that would be suspended as soon as it begins. identity is that of the target,
+// empty if there is none.
+func Resume(w *row.Rotation, identity string) error {
+	switch {
+	case w.State == Suspended:
+		w.Identity = identity
+		w.ErrorClass, w.ErrorMessage, w.ErrorAt = "", "", zero
+		leave(w)
+	case !w.PausedAt.IsZero(): // who ends a pause need not have seen that the target has changed
+	case w.Identity != "" && identity != "" && w.Identity != identity:
+		w.Identity = identity
+	default:
 		return fault.New(fault.Conflict, "the rotation is neither paused nor suspended")
 	}
 	w.PausedAt, w.PausedBy, w.PauseReason = zero, "", ""
-	if w.State == Suspended {
-		w.Identity = ""
-		leave(w)
-	}
 	return nil
 }
 
@@ -81,8 +87,8 @@ func Reconcile(w *row.Rotation, by ident.ID, now time.Time) error {
 }
 
 // Adopt declares the newest version of the variable to be what the target accepts: all
-// is well, until the schedule says otherwise.
-func Adopt(w *row.Rotation, version int, now time.Time) (keep bool, err error) {
+// is well, until the schedule says otherwise. identity is that of the target.
+func Adopt(w *row.Rotation, version int, identity string, now time.Time) (keep bool, err error) {
 	if version == 0 {
 		return false, fault.New(fault.Conflict, "the variable has no value to adopt")
 	}
@@ -92,7 +98,7 @@ func Adopt(w *row.Rotation, version int, now time.Time) (keep bool, err error) {
 	if w.State = Idle; !w.RetireAt.IsZero() {
 		w.State = Retiring
 	}
-	w.Version, w.LastSuccess, w.Identity = version, now, ""
+	w.Version, w.LastSuccess, w.Identity = version, now, identity
 	forgive(w)
 	return keep, nil
 }

@@ -87,8 +87,10 @@ func TestWithoutTTLOnlyARequestRotates(t *testing.T) {
 	w.declare(map[string][]string{"password": nil})
 	w.start()
 	w.handOver("password", "first")
+	w.settles("password", rotation.Idle, 1)
+	w.later(24 * 365 * time.Hour)
 	time.Sleep(50 * time.Millisecond)
-	if s := w.status("password"); s.Revision != 0 {
+	if s := w.status("password"); s.Rotation.Version != 1 || !s.LastSuccess.IsZero() || w.model.applies("password") != 0 {
 		t.Errorf("something was done: %+v", s)
 	}
 	must(t, w.RotateNow(ctx, core.Operator(), variable("password")))
@@ -164,6 +166,52 @@ func TestAnotherTargetSuspendsUntilSomebodyResumes(t *testing.T) {
 	must(t, w.ResumeRotation(ctx, core.Operator(), variable("password")))
 	must(t, w.RotateNow(ctx, core.Operator(), variable("password")))
 	w.settles("password", rotation.Idle, 3)
+}
+
+// Whoever may change an address need not be allowed to have the password. It goes to no
+// other target than the one that it was handed over for, however long ago that was.
+func TestAValueThatWaitsIsBoundToItsTarget(t *testing.T) {
+	operator, password := core.Operator(), variable("password")
+	for _, c := range []struct {
+		name  string
+		lines []string
+		steer func(w *world)
+	}{
+		{"kept", []string{"rotation/ttl: P1D", "rotation/initial: keep"}, nil},
+		{"by hand only", nil, nil},
+		{"adopted", nil, func(w *world) { must(t, w.AdoptRotation(ctx, operator, password)) }},
+		{"resumed", nil, func(w *world) {
+			w.declare(map[string][]string{"password": {"rotation/model/poison: another"}})
+			must(t, w.RotateNow(ctx, operator, password))
+			w.settles("password", rotation.Suspended, 1)
+			must(t, w.ResumeRotation(ctx, operator, password))
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.declare(map[string][]string{"password": c.lines})
+			w.start()
+			w.handOver("password", "first")
+			w.settles("password", rotation.Idle, 1)
+			if c.steer != nil {
+				c.steer(w)
+			}
+			w.declare(map[string][]string{"password": append(c.lines, "rotation/model/poison: elsewhere")})
+			w.model.gate = func(call, _ string) error { t.Errorf("%s at the other target", call); return nil }
+			plan, err := w.PlanRotation(ctx, operator, password)
+			must(t, err)
+			if plan.Accepted || !strings.Contains(plan.Problem, "has changed from") || !strings.Contains(plan.Target, "elsewhere") {
+				t.Errorf("plan: %+v", plan)
+			}
+			must(t, w.RotateNow(ctx, operator, password))
+			w.settles("password", rotation.Suspended, 1)
+			must(t, w.ResumeRotation(ctx, operator, password))
+			w.settles("password", rotation.Idle, 1)
+			if s := w.status("password"); !strings.Contains(s.Identity, "elsewhere") {
+				t.Errorf("resumed: %+v", s)
+			}
+		})
+	}
 }
 
 func TestReconcileAndPrivilegedAccountsMendWhatNobodyKnows(t *testing.T) {

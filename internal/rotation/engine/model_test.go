@@ -54,6 +54,13 @@ func (m *model) works(name, password string) bool {
 	return m.account(name).keys[password]
 }
 
+// applies is how often an account got a new password.
+func (m *model) applies(name string) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.account(name).applies
+}
+
 func (m *model) Name() string { return "model/password" }
 
 func (m *model) Check(annotations map[string]string) []target.Problem {
