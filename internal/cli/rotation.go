@@ -115,7 +115,11 @@ func printRotation(cmd *cobra.Command, form format, found client.Answer[client.V
 		rows = append(rows, []string{"paused", r.Paused.At + " by " + r.Paused.By + " " + r.Paused.Reason})
 	}
 	if r.Requested != nil {
-		rows = append(rows, []string{"requested", r.Requested.At + " by " + r.Requested.By})
+		by := " because a value was written"
+		if r.Requested.By != "" {
+			by = " by " + r.Requested.By
+		}
+		rows = append(rows, []string{"requested", r.Requested.At + by})
 	}
 	if r.Error != nil {
 		rows = append(rows, []string{"problem", fmt.Sprintf("%s: %s: %s", r.Error.At, r.Error.Class, r.Error.Message)})

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"rekey/internal/audit"
+	"rekey/internal/fault"
 	"rekey/internal/ident"
 	"rekey/internal/rotation"
 	"rekey/internal/rotation/target"
@@ -16,7 +17,7 @@ import (
 
 // RotateNow asks for a new value at once.
 func (c *Core) RotateNow(ctx context.Context, caller Caller, id ident.ID) error {
-	return c.steer(ctx, caller, id, "requested", "", func(w *row.Rotation, s steering) error { return rotation.RotateNow(w, caller.Role, s.now) })
+	return c.steer(ctx, caller, id, "requested", "", begin(rotation.RotateNow, caller.Role))
 }
 
 // PauseRotation keeps a rotation from starting until it is resumed.
@@ -40,12 +41,12 @@ func (c *Core) ResumeRotation(ctx context.Context, caller Caller, id ident.ID) e
 
 // RetryRotation tries again at once what has failed, also out of quarantine.
 func (c *Core) RetryRotation(ctx context.Context, caller Caller, id ident.ID) error {
-	return c.steer(ctx, caller, id, "retry requested", "", func(w *row.Rotation, s steering) error { return rotation.Retry(w, caller.Role, s.now) })
+	return c.steer(ctx, caller, id, "retry requested", "", begin(rotation.Retry, caller.Role))
 }
 
 // ReconcileRotation asks for a new value to be set without knowing the old one.
 func (c *Core) ReconcileRotation(ctx context.Context, caller Caller, id ident.ID) error {
-	return c.steer(ctx, caller, id, "reconcile requested", "", func(w *row.Rotation, s steering) error { return rotation.Reconcile(w, caller.Role, s.now) })
+	return c.steer(ctx, caller, id, "reconcile requested", "", begin(rotation.Reconcile, caller.Role))
 }
 
 // AdoptRotation declares the newest version of the variable to be what the target accepts.
@@ -59,6 +60,16 @@ func (c *Core) AdoptRotation(ctx context.Context, caller Caller, id ident.ID) er
 		s.adopted(keep)
 		return err
 	})
+}
+
+// begin is a change after which a rotation starts, as none does without a value.
+func begin(verb func(w *row.Rotation, by ident.ID, now time.Time) error, by ident.ID) func(*row.Rotation, steering) error {
+	return func(w *row.Rotation, s steering) error {
+		if s.version == 0 {
+			return fault.New(fault.Conflict, "the variable has no value: write the one that the target accepts now")
+		}
+		return verb(w, by, s.now)
+	}
 }
 
 // steering is what a change of a rotation by hand relies on.

@@ -83,6 +83,13 @@ func TestAWrongClockRotatesNothing(t *testing.T) {
 
 func TestSteering(t *testing.T) {
 	now := at("2026-05-01 12:00")
+	waits := row.Rotation{Variable: "acme:variable:db/password", Revision: 3, Version: 1, State: rotation.Backoff, Attempts: 3, RetryAt: now.Add(time.Hour)}
+	for _, annotations := range []map[string]string{{}, {"rotation/schedule": "0 3 * * sun"}} {
+		w := waits
+		if err := rotation.RotateNow(&w, "acme:user:alice", now); err != nil || !rotation.Due(&w, read(t, annotations), 1, time.Time{}, now).Equal(now) || w.RequestedBy != "acme:user:alice" {
+			t.Errorf("rotate waits for a backoff or a window: %+v, %v", w, err)
+		}
+	}
 	sent := row.Rotation{State: rotation.Quarantined, Candidate: true, Sent: true, Attempts: 12, AuthFailures: 5}
 	w := sent
 	if rotation.RotateNow(&w, "acme:user:alice", now) == nil {

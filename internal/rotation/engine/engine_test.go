@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"rekey/internal/core"
 	"rekey/internal/fault"
+	"rekey/internal/ident"
 	"rekey/internal/policy"
 	"rekey/internal/rotation"
 	"rekey/internal/secret"
@@ -86,6 +88,11 @@ func TestWithoutTTLOnlyARequestRotates(t *testing.T) {
 	w := newWorld(t)
 	w.declare(map[string][]string{"password": nil})
 	w.start()
+	for name, ask := range map[string]func(context.Context, core.Caller, ident.ID) error{"rotate": w.RotateNow, "retry": w.RetryRotation, "reconcile": w.ReconcileRotation} {
+		if err := ask(ctx, core.Operator(), variable("password")); !fault.Is(err, fault.Conflict) || w.status("password").Revision != 0 {
+			t.Errorf("%s without a value: %v", name, err)
+		}
+	}
 	w.handOver("password", "first")
 	w.settles("password", rotation.Idle, 1)
 	w.later(24 * 365 * time.Hour)
