@@ -181,6 +181,10 @@ func forgive(w *row.Rotation) {
 func (m *machine) retired(e Event) Action {
 	w := &m.Row
 	again := e.Err != nil && e.Err.Class != target.Refused
+	if again && e.Slot != row.Candidate && e.Err.Class == target.AuthFailed && m.unended == nil && !m.tooManyLogins() {
+		m.unended = e.Err
+		return Action{Probe, Current}
+	}
 	if e.Slot == row.Candidate {
 		if again && e.Err.Class != target.AuthFailed {
 			return m.fail(e.Err)
@@ -199,6 +203,29 @@ func (m *machine) retired(e Event) Action {
 		m.start()
 		return Action{Do: Plan}
 	}
+	return Action{Do: Rest}
+}
+
+// unretired goes on from a login with the current credential, after one by which the old
+// one was to be ended was refused. If the target does not accept the current one, it has
+// been put back to an earlier state, or somebody has changed it: the old one may be the
+// only one that works, and must not be ended.
+func (m *machine) unretired(err *target.Error) Action {
+	w, refused := &m.Row, m.unended
+	if m.unended = nil; err == nil {
+		return m.fail(refused)
+	}
+	if err.Class != target.AuthFailed {
+		return m.fail(err)
+	}
+	m.note(err)
+	w.RetireAt, w.RetryAt, w.Attempts = zero, zero, 0
+	if m.wantsValue {
+		w.State, w.AuthFailures, m.Outcome, m.base = Idle, w.AuthFailures+1, "not retired", row.Previous
+		m.start()
+		return Action{Do: Plan}
+	}
+	w.State, w.AuthFailures, m.Outcome = Drifted, 1, "drifted"
 	return Action{Do: Rest}
 }
 

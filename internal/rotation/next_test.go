@@ -63,6 +63,11 @@ func TestPaths(t *testing.T) {
 		{name: "the old one cannot be ended at all", given: "ok ok refused", want: "apply:current probe:candidate retire:previous -> idle"},
 		{name: "an old one is ended before the next is made", row: row.Rotation{State: rotation.Retiring, Previous: true, RetireAt: simStart.Add(time.Hour)}, given: "ok ok ok ok", want: "retire:previous apply:current probe:candidate retire:previous -> idle"},
 		{name: "an old one is ended in a pause, and the next is not made", row: row.Rotation{State: rotation.Retiring, Previous: true, PausedAt: simStart, RetireAt: simStart}, given: "ok", want: "retire:previous -> idle"},
+		{name: "the target was put back before the old one is ended, and another is wanted", row: row.Rotation{State: rotation.Retiring, Previous: true, RetireAt: simStart.Add(time.Hour)}, given: "auth auth ok ok ok", want: "retire:previous probe:current apply:previous probe:candidate retire:previous -> idle"},
+		{name: "no known one works before the old one is ended", row: row.Rotation{State: rotation.Retiring, Previous: true, RetireAt: simStart.Add(time.Hour)}, given: "auth auth auth auth auth", want: "retire:previous probe:current apply:previous probe:candidate probe:current -> quarantined"},
+		{name: "who ends the old one cannot log in for now", row: row.Rotation{State: rotation.Retiring, Previous: true, RetireAt: simStart.Add(time.Hour)}, given: "auth ok", want: "retire:previous probe:current -> retiring"},
+		{name: "the target goes away meanwhile", row: row.Rotation{State: rotation.Retiring, Previous: true, RetireAt: simStart.Add(time.Hour)}, given: "auth unreachable", want: "retire:previous probe:current -> retiring"},
+		{name: "set back from the one before", row: row.Rotation{State: rotation.Uncertain, Candidate: true, Sent: true, Acked: true, Previous: true}, given: "auth auth ok ok ok ok", want: "probe:candidate probe:current probe:previous setback:previous probe:current retire:candidate -> backoff"},
 		{name: "an interrupted plan starts with its candidate", row: row.Rotation{State: rotation.Planned, Candidate: true}, given: "ok ok ok", want: "apply:current probe:candidate retire:previous -> idle"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -166,6 +171,27 @@ func answer(word string) *target.Error {
 	err := target.Errorf(class, nil, "%s", word)
 	err.BadValue = bad
 	return err
+}
+
+// TestAnOldValueThatWorksAgainIsNotEnded: its time is over, but the target has been put back
+// to a state in which it is the one that is accepted.
+func TestAnOldValueThatWorksAgainIsNotEnded(t *testing.T) {
+	w := *settled(simStart.Add(-time.Hour))
+	w.State, w.Identity, w.Previous, w.RetireAt = rotation.Retiring, "db", true, simStart
+	s := read(t, map[string]string{"rotation/ttl": "P30D", "rotation/grace": "PT1H"})
+	f := rotation.Facts{Now: simStart, Version: 1, Identity: "db"}
+	run, do := rotation.Next(rotation.Run{Row: w}, rotation.Event{What: rotation.Begin}, f, s)
+	if do != (rotation.Action{Do: rotation.Retire, Slot: row.Previous}) {
+		t.Fatalf("%+v", do)
+	}
+	run, do = rotation.Next(run, rotation.Event{What: rotation.Retired, Slot: row.Previous, Err: answer("auth")}, f, s)
+	if do != (rotation.Action{Do: rotation.Probe, Slot: rotation.Current}) {
+		t.Fatalf("%+v", do)
+	}
+	run, do = rotation.Next(run, rotation.Event{What: rotation.Probed, Slot: rotation.Current, Err: answer("auth")}, f, s)
+	if end := run.Row; do.Do != rotation.Rest || run.Outcome != "drifted" || end.State != rotation.Drifted || !end.Previous || !end.RetireAt.IsZero() || end.ErrorClass == "" || end.AuthFailures != 1 {
+		t.Errorf("%s: %+v, then %+v", run.Outcome, end, do)
+	}
 }
 
 // What the target refused has been replaced by somebody, so nothing is wrong any more.

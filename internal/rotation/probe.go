@@ -9,6 +9,9 @@ import (
 
 // probed goes on from what the target said to a login.
 func (m *machine) probed(e Event) Action {
+	if m.unended != nil {
+		return m.unretired(e.Err)
+	}
 	if e.Err == nil {
 		return m.works(e.Slot)
 	}

@@ -114,6 +114,7 @@ type Run struct {
 	base       row.Slot      // the credential known to work, for Apply
 	tried      uint8         // bases from which Apply was tried in this run, and setting back
 	failure    *target.Error // the first failure of the run
+	unended    *target.Error // with which the login was refused by which the old one was to be ended
 	refusal    *target.Error // with which a candidate was refused that may be there all the same
 	applyAuth  bool          // Apply itself failed to log in
 	wantsValue bool          // a new value is due, not only the end of an old one
