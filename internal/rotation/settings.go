@@ -136,25 +136,25 @@ func Check(annotations map[string]string, kinds map[string]target.Kind) []target
 	_, problems := Read(annotations, DefaultLimits())
 	problems = append(problems, kind.Check(annotations)...)
 	for annotation := range annotations {
-		if !strings.HasPrefix(annotation, "rotation/") || slices.Contains(ours, annotation) || belongs(annotation, kinds) {
+		if !strings.HasPrefix(annotation, "rotation/") || slices.Contains(ours, annotation) || belongs(annotation, name, kinds) {
 			continue
 		}
 		problems = append(problems, target.Problem{Annotation: annotation, Message: "rotation knows no such annotation",
-			Advice: "Correct its name, or remove it. Those of every rotator are: " + strings.Join(ours, ", ") + "."})
+			Advice: "Correct its name, or remove it. Those of every rotator are: " + strings.Join(ours, ", ") + "; those of this one begin with rotation/" + name + "/."})
 	}
 	slices.SortStableFunc(problems, func(a, b target.Problem) int { return strings.Compare(a.Annotation, b.Annotation) })
 	return problems
 }
 
-// belongs tells whether an annotation is below the prefix of a kind, who knows it:
-// rotation/postgresql/password/length, or rotation/postgresql/... where kinds of one
-// family share some.
-func belongs(annotation string, kinds map[string]target.Kind) bool {
+// belongs tells whether an annotation is below the prefix of a kind, who knows it, or below
+// what kinds of its family share, as rotation/ssh/ is for ssh/key, but not for what is
+// said to another one.
+func belongs(annotation, kind string, kinds map[string]target.Kind) bool {
 	for name := range kinds {
-		family, _, _ := strings.Cut(name, "/")
-		if strings.HasPrefix(annotation, "rotation/"+family+"/") {
-			return true
+		if name != kind && strings.HasPrefix(annotation, "rotation/"+name+"/") {
+			return false
 		}
 	}
-	return false
+	family, _, _ := strings.Cut(kind, "/")
+	return strings.HasPrefix(annotation, "rotation/"+family+"/")
 }
