@@ -225,13 +225,19 @@ func (r *RotationRun) publish(ctx context.Context, set *row.Set, next *rotation.
 			set.Add(row.Delete, row.Secret{Resource: id, Version: v})
 		}
 	}
-	if err := r.put(set, row.Previous, old, r.run.Row.Previous); err != nil {
+	previous := old
+	if next.Base() != rotation.Current { // what is published does not work at the target; what does has to be ended
+		if previous, err = r.credential(ctx, next.Base()); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.put(set, row.Previous, previous, r.run.Row.Previous); err != nil {
 		return nil, err
 	}
 	set.Add(row.Delete, row.Credential{Variable: r.id, Slot: row.Candidate})
 	return func() {
 		delete(r.slots, row.Candidate)
-		r.slots[row.Previous], r.current = old, candidate
+		r.slots[row.Previous], r.current = previous, candidate
 	}, nil
 }
 

@@ -121,6 +121,14 @@ type Run struct {
 	checking   bool          // it is only to be seen whether the current value works
 }
 
+// Base is the credential from which the candidate was applied in this run.
+func (r *Run) Base() row.Slot {
+	if r.base == row.Previous || r.base == row.Discarded {
+		return r.base
+	}
+	return Current
+}
+
 // Open tells whether there is a candidate that is neither published nor given up.
 func Open(w *row.Rotation) bool { return w.Candidate || w.Sent }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -221,6 +222,55 @@ func TestAValueThatWaitsIsBoundToItsTarget(t *testing.T) {
 	}
 }
 
+// A target that keeps two values and was restored from a backup has an old one again. The
+// rotation that mends that also ends it, since nobody else will.
+func TestAValueThatCameBackIsEnded(t *testing.T) {
+	w := newWorld(t)
+	w.declare(map[string][]string{"password": {"rotation/ttl: P1D", "rotation/grace: PT1H", "rotation/model/mode: issue"}})
+	w.start()
+	w.handOver("password", "first")
+	w.settles("password", rotation.Retiring, 2)
+	w.model.set("password", "first")
+	must(t, w.RotateNow(ctx, core.Operator(), variable("password")))
+	w.settles("password", rotation.Retiring, 3)
+	if !w.model.works("password", "first") {
+		t.Error("the value that came back has no grace")
+	}
+	w.later(2 * time.Hour)
+	w.settles("password", rotation.Idle, 3)
+	if w.model.works("password", "first") || !w.model.works("password", w.value("password")) {
+		t.Error("the value that came back goes on for ever, or the published one does not work")
+	}
+}
+
+// TestATargetIsNotCrowded: of many rotations on one address so many call it at once as may.
+func TestATargetIsNotCrowded(t *testing.T) {
+	w := newWorld(t)
+	var here, most atomic.Int32
+	w.model.gate = func(string, string) error {
+		most.Store(max(most.Load(), here.Add(1)))
+		time.Sleep(time.Millisecond)
+		here.Add(-1)
+		return nil
+	}
+	w.options.PerTarget = 2
+	variables := map[string][]string{}
+	for i := range 20 {
+		variables[fmt.Sprintf("v%d", i)] = []string{"rotation/ttl: P1D"}
+	}
+	w.declare(variables)
+	for name := range variables {
+		w.handOver(name, "first-of-"+name)
+	}
+	w.start()
+	for name := range variables {
+		w.settles(name, rotation.Idle, 2)
+	}
+	if n := most.Load(); n < 1 || n > 2 {
+		t.Errorf("%d calls at once", n)
+	}
+}
+
 func TestReconcileAndPrivilegedAccountsMendWhatNobodyKnows(t *testing.T) {
 	w := newWorld(t)
 	w.declare(map[string][]string{"password": {"rotation/ttl: P1D", "rotation/model/mode: admin"}})
@@ -237,11 +287,14 @@ func TestReconcileAndPrivilegedAccountsMendWhatNobodyKnows(t *testing.T) {
 
 func TestAPolicyWithUselessAnnotationsIsRefused(t *testing.T) {
 	w := newWorld(t)
+	w.kinds["model/key"], w.kinds["other/key"] = w.model, w.model
 	for annotation, want := range map[string]string{
 		"rotation/ttl: 30 days":               "rotation/ttl",
 		"rotation/schedule: every day":        "rotation/schedule",
 		"rotation/model/length: many":         "rotation/model/length",
 		"rotation/tll: P1D":                   "rotation/tll",
+		"rotation/other/key/length: 20":       "rotation/other/key/length",
+		"rotation/model/key/length: 20":       "rotation/model/key/length",
 		"rotation/initial: never":             "rotation/initial",
 		"rotation/window: PT1H":               "rotation/window",
 		"rotation/rotator: oracle/password\n": "rotation/rotator",

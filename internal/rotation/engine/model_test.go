@@ -306,8 +306,13 @@ func (t *modelTarget) Probe(ctx context.Context, c target.Credential) error {
 	return t.call(ctx, "probe", func(a *account) error { return a.login(c) })
 }
 
-func (t *modelTarget) Retire(ctx context.Context, _, old target.Credential) error {
+func (t *modelTarget) Retire(ctx context.Context, current, old target.Credential) error {
 	return t.call(ctx, "retire", func(a *account) error {
+		if t.mode == "issue" {
+			if err := a.login(current); err != nil {
+				return err
+			}
+		}
 		if t.mode == "issue" || t.mode == "survey" || t.mode == "mark" {
 			delete(a.keys, old[target.Main].RevealString())
 		}
