@@ -12,8 +12,8 @@ import (
 func (a *api) health(e *exchange) error {
 	f := a.core.RotationFigures()
 	overdue, quarantined := f.Oldest > a.overdue, f.States[rotation.Quarantined] > 0
-	status := "ok"
-	if overdue || quarantined || a.core.TooOld() {
+	status, unaudited := "ok", a.core.Unaudited()
+	if overdue || quarantined || unaudited || a.core.TooOld() {
 		status = "degraded"
 	}
 	return e.answerJSON(func(to []byte) []byte {
@@ -22,6 +22,9 @@ func (a *api) health(e *exchange) error {
 		to = append(to, `,"quarantined":`...)
 		to = strconv.AppendBool(to, quarantined)
 		to = append(to, '}')
+		if unaudited {
+			to = append(to, `,"unaudited":true`...)
+		}
 		if a.core.ReadOnly() {
 			to = append(to, `,"read_only":true,"age":`...)
 			to = strconv.AppendFloat(to, a.core.Age().Seconds(), 'f', 3, 64)

@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,8 +38,19 @@ type testServer struct {
 	url      *url.URL
 	http     *http.Client
 	memory   *memory // the target on which variables rotate
+	trail    *tape
 	adminKey string
 	admin    string // Authorization header of acme's administrator
+}
+
+// tape takes the audit until it is full, and keeps nothing.
+type tape struct{ full atomic.Bool }
+
+func (t *tape) Write(p []byte) (int, error) {
+	if t.full.Load() {
+		return 0, errors.New("no space left on device")
+	}
+	return len(p), nil
 }
 
 // newTestServer starts one. The sets are stored before it starts, after the account.
@@ -63,9 +75,10 @@ func newTestServerWith(t *testing.T, configure func(*core.Config), sets ...*row.
 	config.PasswordCost = 4 // bcrypt's least
 	configure(&config)
 	kind := &memory{}
+	trail := &tape{}
 	open := func() *core.Core {
 		c, err := core.Open(context.Background(), core.Options{
-			Store: store, Audit: audit.To(io.Discard), RootKey: root, Config: config,
+			Store: store, Audit: audit.To(trail), RootKey: root, Config: config,
 			Now: time.Now, Rand: rand.Reader, Log: log, Metrics: count,
 			Hooks:   []core.Hook{{Name: "deploy", About: []string{"acme:variable:app/*", "acme:user:watcher"}}},
 			Targets: &core.Targets{Kinds: map[string]target.Kind{kind.Name(): kind}, Node: "test", Limits: rotation.DefaultLimits()},
@@ -84,7 +97,7 @@ func newTestServerWith(t *testing.T, configure func(*core.Config), sets ...*row.
 	}
 	t.Cleanup(func() { must(t, c.Close()) })
 
-	s := &testServer{T: t, core: c, memory: kind, adminKey: key.RevealString()}
+	s := &testServer{T: t, core: c, memory: kind, trail: trail, adminKey: key.RevealString()}
 	s.handler = documented(t, New(c, Options{
 		Log:            log,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
