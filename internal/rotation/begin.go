@@ -61,8 +61,7 @@ func (m *machine) begin() Action {
 
 // keeps tells whether a value that was written is not to be replaced at once.
 func (m *machine) keeps() bool {
-	expired := !m.f.Expires.IsZero() && !m.f.Expires.After(m.f.Now)
-	return !Open(&m.Row) && m.Row.RequestedAt.IsZero() && (m.s.Keep || m.s.Manual() && !expired)
+	return m.s.Keep && !Open(&m.Row) && m.Row.RequestedAt.IsZero()
 }
 
 // kept binds the value to the target for which it was handed over, long before it is used

@@ -19,6 +19,9 @@ const Checked = "checked"
 // target still accepts it; zero: not before something changes. A login that was refused is
 // not tried again, so that no account is locked for it; a value that somebody writes is handed over first.
 func CheckDue(w *row.Rotation, s *Settings, version int, now time.Time) time.Time {
+	if s.Manual() && version != 0 && version != w.Version && w.PausedAt.IsZero() && w.RequestedAt.IsZero() && !Open(w) {
+		return now // it is to be bound to its target; there is no login
+	}
 	if s.Verify == 0 || version != w.Version || w.LastSuccess.IsZero() || !w.PausedAt.IsZero() || Open(w) || w.State != Idle {
 		return zero
 	}
@@ -35,6 +38,10 @@ func CheckDue(w *row.Rotation, s *Settings, version int, now time.Time) time.Tim
 // check begins a login with the current value, without a change.
 func (m *machine) check() Action {
 	w := &m.Row
+	if m.f.Version != w.Version {
+		m.handOver()
+		return m.kept()
+	}
 	w.CheckedAt = m.f.Now
 	switch {
 	case m.f.Problem != nil:

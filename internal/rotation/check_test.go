@@ -32,6 +32,9 @@ func TestWhenAValueIsTried(t *testing.T) {
 		{"quarantined", each, with(rested, func(w *row.Rotation) { w.State = rotation.Quarantined }), 1, never},
 		{"refused before", each, with(rested, func(w *row.Rotation) { w.State = rotation.Drifted }), 1, never},
 		{"refused before, and somebody has written another", each, with(rested, func(w *row.Rotation) { w.State = rotation.Drifted }), 2, never},
+		{"by hand only, and somebody has written a value", map[string]string{}, row.Rotation{}, 1, now},
+		{"by hand only, and somebody has written a value in quarantine", map[string]string{}, with(rested, func(w *row.Rotation) { w.State = rotation.Quarantined }), 2, now},
+		{"by hand only, and the target may have another one", map[string]string{}, with(rested, func(w *row.Rotation) { w.State, w.Candidate, w.Sent = rotation.Uncertain, true, true }), 2, never},
 		{"the clock was ahead", each, with(rested, func(w *row.Rotation) { w.CheckedAt = now.Add(240 * time.Hour) }), 1, now},
 		{"the clock was ahead when it was published", each, with(rested, func(w *row.Rotation) { w.LastSuccess, w.CheckedAt = now.Add(240*time.Hour), now }), 1, now.Add(interval)},
 	} {

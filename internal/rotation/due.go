@@ -50,7 +50,7 @@ func Due(w *row.Rotation, s *Settings, version int, expires, now time.Time) time
 	if w.Revision == 0 && !expires.IsZero() {
 		return expires // a value with an expiry from before the engine saw it
 	}
-	if version != w.Version {
+	if version != w.Version && !s.Manual() {
 		return now
 	}
 	if w.State == Quarantined || w.State == Suspended {

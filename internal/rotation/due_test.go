@@ -26,7 +26,7 @@ func TestDue(t *testing.T) {
 		{"no value", ttl, row.Rotation{}, 0, never, never},
 		{"a first value", ttl, row.Rotation{}, 1, never, now},
 		{"a first value that has an expiry already", ttl, row.Rotation{}, 3, now.Add(time.Hour), now.Add(time.Hour)},
-		{"a first value, by hand only, is bound to its target", manual, row.Rotation{}, 1, never, now},
+		{"a first value, by hand only", manual, row.Rotation{}, 1, never, never},
 		{"at rest", ttl, rested, 1, never, byTTL},
 		{"at rest, by hand only", manual, rested, 1, never, never},
 		{"somebody has written a value", ttl, rested, 2, never, now},
