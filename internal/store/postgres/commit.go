@@ -105,6 +105,9 @@ func (s *Store) transact(ctx context.Context, mark [16]byte, sets []*row.Set, ch
 	if _, err := p.run(ctx, c.Conn().PgConn()); err != nil {
 		return nil, store.Position{}, err
 	}
+	if number < 0 {
+		return nil, store.Position{}, store.Unfinished()
+	}
 	if chained != s.chained {
 		s.foreign = chained
 	}

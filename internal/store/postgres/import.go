@@ -78,7 +78,9 @@ func (f *filling) begin() error {
 	p.add(func(raw [][]byte) error {
 		values, err := scan(headColumns, raw)
 		if err == nil {
-			f.at.Number = values[0].(int64) + 2 // one is left out
+			if f.at.Number = values[0].(int64) + 2; f.at.Number < 2 { // one is left out
+				err = store.Unfinished()
+			}
 		}
 		return err
 	}, queue)

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"rekey/internal/fault"
+	"rekey/internal/store"
 )
 
 // migrations are files NNNN_what.sql, numbered from 1 without gaps. One that has been
@@ -76,7 +77,7 @@ func migrate(ctx context.Context, c *pgconn.PgConn, migrations fs.FS, minCompati
 }
 
 // compatible returns the version of the schema, unless this program would not
-// understand it.
+// understand it, or there is only a part of everything yet.
 func compatible(ctx context.Context, c *pgconn.PgConn, newest int64, lock string) (int64, error) {
 	results, err := c.Exec(ctx, "SELECT version, min_compatible FROM rekey.schema_version WHERE id = 1"+lock).ReadAll()
 	if err != nil {
@@ -88,6 +89,9 @@ func compatible(ctx context.Context, c *pgconn.PgConn, newest int64, lock string
 	}
 	if _, err := fmt.Sscan(string(results[0].Rows[0][0])+" "+string(results[0].Rows[0][1]), &version, &least); err != nil {
 		return 0, err
+	}
+	if least == unfinished {
+		return version, store.Unfinished()
 	}
 	if least > newest {
 		return 0, &fault.Error{Kind: fault.Invalid,
