@@ -98,6 +98,9 @@ func (c *copying) begin(ctx context.Context, again bool) error {
 	if c.at.Source != c.source.hex() || c.at.Of != c.source.rows() {
 		return errOther("it has part of a copy of something else, or of this source before it was changed")
 	}
+	if c.tell != nil {
+		c.tell(c.at.Rows, c.at.Of)
+	}
 	return nil
 }
 

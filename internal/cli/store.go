@@ -40,9 +40,9 @@ func storeCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			said := 0
+			said := -1
 			o.Progress = func(rows, of int) {
-				if rows/progressEvery > said/progressEvery || rows == of {
+				if said < 0 || rows/progressEvery > said/progressEvery || rows == of {
 					fmt.Fprintf(cmd.ErrOrStderr(), "%d of %s\n", rows, plural(of, "row"))
 				}
 				said = rows
