@@ -17,9 +17,11 @@ package postgres
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -97,7 +99,7 @@ func connect(ctx context.Context, url string, writes bool) (*Store, error) {
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = 5 * time.Second
 	}
-	if writes && len(config.ConnConfig.Fallbacks) > 0 && config.ConnConfig.ValidateConnect == nil {
+	if writes && severalHosts(config.ConnConfig) && config.ConnConfig.ValidateConnect == nil {
 		config.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite // of several hosts the one that takes writes
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
@@ -105,6 +107,14 @@ func connect(ctx context.Context, url string, writes bool) (*Store, error) {
 		return nil, fault.Wrap(err, "the database")
 	}
 	return &Store{pool: pool, closing: make(chan struct{})}, nil
+}
+
+// severalHosts tells whether there is a choice; the fallbacks may also be to the same host,
+// without TLS.
+func severalHosts(config *pgx.ConnConfig) bool {
+	return slices.ContainsFunc(config.Fallbacks, func(f *pgconn.FallbackConfig) bool {
+		return f.Host != config.Host || f.Port != config.Port
+	})
 }
 
 // with lends a connection to f.

@@ -66,8 +66,8 @@ func (s *Store) upToDate(ctx context.Context) error {
 		}
 		if version < newest {
 			return &fault.Error{Kind: fault.Unavailable, Cause: ErrOld,
-				Message: fmt.Sprintf("the database has schema version %d, and this node, which only reads, needs version %d", version, newest),
-				Advice:  "start a node of this version that writes first"}
+				Message: fmt.Sprintf("the database has schema version %d, and this program, which only reads here, needs version %d", version, newest),
+				Advice:  "start a node of this version that writes first, or use the program of the nodes that run"}
 		}
 		return nil
 	})
