@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -156,10 +157,12 @@ func (s *Store) transact(ctx context.Context, mark [16]byte, sets []*row.Set, ch
 }
 
 // known tells whether an error says for certain that the transaction was not stored:
-// the server itself has refused a statement, and goes on living.
+// the server itself has refused a statement, and goes on living. It may also say that it
+// does not know: 40003 is "statement completion unknown", and class 08 has "transaction
+// resolution unknown" (SQL:2016, table 38), as engines of several machines do.
 func known(err error) bool {
 	var refused *pgconn.PgError
-	return errors.As(err, &refused) && refused.SeverityUnlocalized == "ERROR"
+	return errors.As(err, &refused) && refused.SeverityUnlocalized == "ERROR" && refused.Code != "40003" && !strings.HasPrefix(refused.Code, "08")
 }
 
 // resolve finds out whether a transaction was stored whose answer was lost. It takes the

@@ -108,7 +108,7 @@ func (t *Target) Put(ctx context.Context, rows []row.Row, was, is []byte) error 
 		}
 		f := &filling{s: t.s, ctx: now.ctx, c: now.c, names: map[string]string{}}
 		for _, r := range rows {
-			if err := f.Put(r); err != nil {
+			if err := f.put(r); err != nil {
 				return err
 			}
 		}
