@@ -85,7 +85,7 @@ var headColumns = []schema.Column{{Name: "number", Kind: schema.Int}, {Name: "ch
 func (s *Store) transact(ctx context.Context, mark [16]byte, sets []*row.Set, changes int) ([]error, store.Position, error) {
 	all, needed := prepare(sets)
 	l := newLedger()
-	var number, chained int64
+	var number, chained, least int64
 	p := &pipeline{}
 	p.add(nil, begin)
 	p.add(nil, settings(changes))
@@ -96,6 +96,13 @@ func (s *Store) transact(ctx context.Context, mark [16]byte, sets []*row.Set, ch
 		}
 		return err
 	}, queue)
+	p.add(func(raw [][]byte) error { // in a statement of its own, which sees what was stored before this turn in the queue
+		values, err := scan([]schema.Column{{Name: "min_compatible", Kind: schema.Int}}, raw)
+		if err == nil {
+			least = values[0].(int64)
+		}
+		return err
+	}, "SELECT min_compatible FROM rekey.schema_version WHERE id = 1")
 	needed.look(p, l)
 
 	c, err := s.pool.Acquire(ctx)
@@ -106,8 +113,8 @@ func (s *Store) transact(ctx context.Context, mark [16]byte, sets []*row.Set, ch
 	if _, err := p.run(ctx, c.Conn().PgConn()); err != nil {
 		return nil, store.Position{}, err
 	}
-	if number < 0 {
-		return nil, store.Position{}, store.Unfinished()
+	if err := s.program.knows(least); err != nil {
+		return nil, store.Position{}, err
 	}
 	if chained != s.chained {
 		s.foreign = chained

@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"fmt"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"rekey/internal/rotation/target/targettest"
@@ -54,6 +55,20 @@ max_client_conn = 500
 	t.Cleanup(stop)
 	tap := postgrestest.NewTap(t, port)
 	tap.Serializable = true
+	crowd := postgrestest.URL(tap.Port, server.Name(server.Database(t)))
+	var starts sync.WaitGroup
+	for range 8 { // at once, and one makes the schema
+		starts.Go(func() {
+			s, err := postgres.Open(ctx, crowd)
+			if err == nil {
+				err = s.Close()
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	starts.Wait()
 	urls := map[store.Store]string{}
 	through := func(t *testing.T, url string) store.Store {
 		s, err := postgres.Open(ctx, url)

@@ -34,6 +34,7 @@ var _ store.Shared = (*Store)(nil)
 // Store is the engine. Commits run one at a time on one connection, reads on others.
 type Store struct {
 	pool     *pgxpool.Pool
+	program  program
 	readOnly bool
 
 	writing sync.Mutex // held during a commit
@@ -78,6 +79,10 @@ func Open(ctx context.Context, url string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.opened(ctx)
+}
+
+func (s *Store) opened(ctx context.Context) (*Store, error) {
 	if err := s.persist(ctx, writePatience, s.migrate); err != nil {
 		return nil, errors.Join(s.failure(err, "opening the database"), s.Close())
 	}
@@ -106,7 +111,8 @@ func connect(ctx context.Context, url string, writes bool) (*Store, error) {
 	if err != nil {
 		return nil, fault.Wrap(err, "the database")
 	}
-	return &Store{pool: pool, closing: make(chan struct{})}, nil
+	known, err := newProgram(migrations, minCompatible)
+	return &Store{pool: pool, program: known, closing: make(chan struct{})}, err
 }
 
 // severalHosts tells whether there is a choice; the fallbacks may also be to the same host,

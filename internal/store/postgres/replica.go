@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -50,13 +49,9 @@ func openReadOnly(ctx context.Context, url string, writes bool) (*Store, error) 
 
 // upToDate refuses a schema that this program cannot read.
 func (s *Store) upToDate(ctx context.Context) error {
-	names, err := fs.Glob(migrations, "migrations/*.sql")
-	if err != nil {
-		return err
-	}
-	newest := int64(len(names))
+	newest := s.program.newest
 	return s.with(ctx, func(c *pgxpool.Conn) error {
-		version, err := compatible(ctx, c.Conn().PgConn(), newest, "")
+		version, _, err := s.program.compatible(ctx, c.Conn().PgConn(), "")
 		var refused *pgconn.PgError
 		switch {
 		case errors.As(err, &refused) && (refused.Code == "42P01" || refused.Code == "3F000"):

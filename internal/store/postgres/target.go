@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math"
 	"slices"
 	"time"
@@ -50,12 +49,8 @@ func (s *Store) admit(ctx context.Context) error {
 	if !errors.Is(err, store.ErrUnfinished) {
 		return err
 	}
-	names, err := fs.Glob(migrations, "migrations/*.sql")
-	if err != nil {
-		return err
-	}
 	return s.with(ctx, func(c *pgxpool.Conn) error {
-		if version, err := compatible(ctx, c.Conn().PgConn(), 0, ""); !errors.Is(err, store.ErrUnfinished) || version != int64(len(names)) {
+		if version, _, err := s.program.compatible(ctx, c.Conn().PgConn(), ""); !errors.Is(err, store.ErrUnfinished) || version != s.program.newest {
 			return store.OtherVersion()
 		}
 		return nil
