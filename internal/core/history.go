@@ -39,10 +39,14 @@ type history struct {
 // mark is the first bytes of what a store.Position has.
 type mark [4]byte
 
+// whole stands for all changes of a transaction, by who has not counted them.
+const whole = 1 << 32
+
 // begin forgets all transactions up to a position.
 func (h *history) begin(at store.Position) {
 	h.shared, h.marks = true, nil
 	h.reach(at)
+	h.now.nth = whole
 }
 
 // reach goes on to the next transaction.
@@ -91,7 +95,7 @@ func (h *history) parse(id string) (p place, ok bool) {
 	if len(parts) != 3 || parts[0] != strconv.Itoa(order) {
 		return p, false
 	}
-	if p.transaction, err = strconv.ParseInt(parts[2], 10, 64); err != nil || h.now.before(p) {
+	if p.transaction, err = strconv.ParseInt(parts[2], 10, 64); err != nil || h.now.before(p) && p != (place{h.now.transaction, whole}) {
 		return p, false
 	}
 	m, ok := h.markOf(p.transaction)

@@ -21,7 +21,7 @@ func (h *history) come(to int64, mark byte, changes int) {
 }
 
 func TestIDsMeanTheSameInAllProcessesOfOneHistory(t *testing.T) {
-	var one, other, restored, alone, older history
+	var one, other, restored, fresh, alone, older history
 	one.begin(at(3, 7))
 	other.begin(at(8, 7)) // started later
 	restored.begin(at(3, 7))
@@ -30,6 +30,7 @@ func TestIDsMeanTheSameInAllProcessesOfOneHistory(t *testing.T) {
 	other.come(10, 7, 2)
 	restored.come(9, 7, 0)
 	restored.come(11, 8, 5) // a failover has lost transaction 10
+	fresh.begin(at(10, 7))
 	older.begin(at(10+changesKept*3, 7))
 	for _, c := range []struct {
 		name string
@@ -41,6 +42,7 @@ func TestIDsMeanTheSameInAllProcessesOfOneHistory(t *testing.T) {
 		{"another process's", &other, one.id(one.now), true},
 		{"of an earlier transaction", &other, one.id(place{9, 0}), true},
 		{"of the one at which it began", &other, one.id(place{8, 0}), true},
+		{"of all of a transaction, by one that began with it", &one, fresh.id(fresh.now), true},
 		{"of one before it began", &other, one.id(place{7, 0}), false},
 		{"of one that has not come yet", &other, "1.070b0000.11-0", false},
 		{"of a change that has not come yet", &other, one.id(place{10, 3}), false},

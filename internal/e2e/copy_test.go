@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -84,20 +85,29 @@ func (c *copier) copy(from, to string) (string, error) {
 	return string(said), err
 }
 
-// untilThrough copies, and kills the process at random moments, which come later if the
-// last one has stored nothing, until one is not killed in time. It returns what that one
-// said.
+// untilThrough copies, and kills the process at random moments: first after its start, then
+// after it has said that something is stored, and later if the last one came no farther;
+// until one is not killed in time. It returns what that one said.
 func (c *copier) untilThrough(t *testing.T, from, to string, flags ...string) string {
 	t.Helper()
 	served, farthest, instants := false, 0, 0
-	for patience := 50 * time.Millisecond; ; {
+	early, late := 50*time.Millisecond, 10*time.Millisecond
+	for {
 		cmd := c.command(from, to)
-		var said output
-		cmd.Stdout, cmd.Stderr = &said, &said
+		within := func(d time.Duration) time.Duration { return time.Duration(c.random.Int64N(int64(d))) }
+		kill := time.AfterFunc(time.Hour, func() { cmd.Process.Kill() })
+		said := &noted{first: func() {}}
+		if instants < 3 {
+			early += early / 4
+			kill.Reset(early/2 + within(early/2))
+		} else {
+			after := within(late)
+			said.first = func() { kill.Reset(after) }
+		}
+		cmd.Stdout, cmd.Stderr = said, said
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		kill := time.AfterFunc(patience/2+time.Duration(c.random.Int64N(int64(patience/2))), func() { cmd.Process.Kill() })
 		err := cmd.Wait()
 		kill.Stop()
 		first, of := 0, 0 // what was there when it went on
@@ -107,11 +117,9 @@ func (c *copier) untilThrough(t *testing.T, from, to string, flags ...string) st
 				t.Errorf("%d rows were there, and now %d", farthest, first)
 			}
 			if instants++; first == farthest {
-				patience += patience / 8
+				late += late / 4
 			}
 			farthest = first
-		} else {
-			patience += patience / 4
 		}
 		if err == nil {
 			t.Logf("to %.8s: through at attempt %d of those that stored something, after %d of %d rows", to, instants, first, of)
@@ -126,6 +134,18 @@ func (c *copier) untilThrough(t *testing.T, from, to string, flags ...string) st
 			c.unserved(t, to, flags)
 		}
 	}
+}
+
+// noted is output whose beginning somebody wants to know of.
+type noted struct {
+	output
+	once  sync.Once
+	first func()
+}
+
+func (n *noted) Write(text []byte) (int, error) {
+	n.once.Do(n.first)
+	return n.output.Write(text)
 }
 
 // unserved: no server starts on a part of everything.

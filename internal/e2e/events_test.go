@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -56,9 +57,11 @@ func TestEventsGoOnAtAnotherNode(t *testing.T) {
 	admin := k.admin(t)
 	admin[0].load(t, "POST", "root", "- !variable v\n- !variable w\n")
 	_, id := admin[0].news(t, "", 0)
+	values := 0
 	write := func(node int, variable string) {
 		t.Helper()
-		admin[node].must(t, 201, "POST", "/secrets/demo/variable/"+variable, "x")
+		values++
+		admin[node].must(t, 201, "POST", "/secrets/demo/variable/"+variable, strconv.Itoa(values))
 	}
 	told := func(node int, want ...string) {
 		t.Helper()

@@ -40,7 +40,7 @@ func next(t *testing.T, scripts ...string) fs.FS {
 
 // adds is a migration as the rules want it.
 const adds = `ALTER TABLE rekey.secrets ADD COLUMN note bytea NOT NULL DEFAULT '';
-	CREATE TABLE rekey.notes (id bigint PRIMARY KEY); CREATE INDEX secrets_note ON rekey.secrets (note)`
+	CREATE TABLE rekey.notes (id bigint PRIMARY KEY, secret bytea NOT NULL); CREATE INDEX notes_secret ON rekey.notes (secret)`
 
 // Given a program that reads and writes all the while: when a later one raises the schema
 // and writes, too, both go on, both see what the other stores, and nothing is lost.
