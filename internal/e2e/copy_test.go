@@ -97,16 +97,17 @@ func (c *copier) untilThrough(t *testing.T, from, to string, flags ...string) st
 		within := func(d time.Duration) time.Duration { return time.Duration(c.random.Int64N(int64(d))) }
 		kill := time.AfterFunc(time.Hour, func() { cmd.Process.Kill() })
 		said := &noted{first: func() {}}
-		if instants < 3 {
-			early += early / 4
-			kill.Reset(early/2 + within(early/2))
-		} else {
+		if instants >= 3 {
 			after := within(late)
 			said.first = func() { kill.Reset(after) }
 		}
 		cmd.Stdout, cmd.Stderr = said, said
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
+		}
+		if instants < 3 {
+			early += early / 4
+			kill.Reset(early/2 + within(early/2))
 		}
 		err := cmd.Wait()
 		kill.Stop()
