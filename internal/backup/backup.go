@@ -2,8 +2,8 @@
 // (Write), from one into an empty store (Archive.Restore), or from store to store (Copy).
 //
 // It promises that what has been carried is the state of one moment and complete: rows
-// are counted, and digested, where they come from and, within the transaction that stores
-// them, where they have arrived. An archive is encrypted and authenticated as a whole, so
+// are counted, and digested, where they come from and, before anybody can use them, where
+// they have arrived. A restore is one transaction; a copy that dies goes on where it was. An archive is encrypted and authenticated as a whole, so
 // that nothing is readable in it and nothing of it can be changed, left out or cut off;
 // writing and reading one takes little memory, whatever its size. What was restored does
 // nothing by itself to other systems, unless that is asked for: its rotations are held,

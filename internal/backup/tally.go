@@ -18,6 +18,7 @@ import (
 // it.
 type tally struct {
 	tables map[string]int
+	total  int // of rows
 	digest [sha256.Size]byte
 	buffer []byte // reused
 }
@@ -40,30 +41,35 @@ func (t *tally) add(r row.Row) error {
 		t.tables = map[string]int{}
 	}
 	t.tables[table.Name]++
+	t.total++
 	return nil
 }
 
-func (t *tally) rows() (n int) {
-	for _, count := range t.tables {
-		n += count
-	}
-	return n
-}
+func (t *tally) rows() int { return t.total }
 
 func (t *tally) summary() Summary {
 	tables := map[string]int{}
 	for name, n := range t.tables {
 		tables[name] = n
 	}
-	return Summary{Rows: t.rows(), Tables: tables, Digest: hex.EncodeToString(t.digest[:])}
+	return Summary{Rows: t.rows(), Tables: tables, Digest: t.hex()}
+}
+
+// size is that of the last row in bytes, roughly.
+func (t *tally) size() int { return len(t.buffer) }
+
+func (t *tally) hex() string { return hex.EncodeToString(t.digest[:]) }
+
+func (t *tally) equal(other *tally) bool {
+	return t.digest == other.digest && t.rows() == other.rows()
 }
 
 // mustEqual is the error if what has arrived is not what has left.
 func (t *tally) mustEqual(arrived *tally) error {
-	if t.digest == arrived.digest && t.rows() == arrived.rows() {
+	if t.equal(arrived) {
 		return nil
 	}
-	return fault.New(fault.Internal, "%d rows with the digest %x were stored, but %d rows with the digest %x are read back; nothing was kept",
+	return fault.New(fault.Internal, "%d rows with the digest %x were stored, but %d rows with the digest %x are read back: the store is not used",
 		t.rows(), t.digest, arrived.rows(), arrived.digest)
 }
 

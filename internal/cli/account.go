@@ -19,7 +19,7 @@ func accountCommand() *cobra.Command {
 		Long: "Creates an account with a signing key and a user admin. Prints the public half of the signing key as PEM,\n" +
 			"and in the last line the admin's API key, unless a password was given.",
 		Args: exactly(1),
-	}, true, func(cmd *cobra.Command, local *admin.Client, args []string) error {
+	}, creates, func(cmd *cobra.Command, local *admin.Client, args []string) error {
 		var password *string
 		if fromStdin {
 			text, err := passwordFromStdin(cmd)
@@ -48,7 +48,7 @@ func accountCommand() *cobra.Command {
 		Long: "Deletes an account and everything in it. On a terminal it tells what is going to be destroyed, and asks;\n" +
 			"where nobody can be asked, as in a script, it goes on.",
 		Args: exactly(1),
-	}, false, func(cmd *cobra.Command, local *admin.Client, args []string) error {
+	}, works, func(cmd *cobra.Command, local *admin.Client, args []string) error {
 		if err := agreeToDelete(cmd, local, args[0], yes); err != nil {
 			return err
 		}
@@ -63,7 +63,7 @@ func accountCommand() *cobra.Command {
 
 	list := newLocal(&cobra.Command{
 		Use: "list", Short: "List the accounts, one a line", Args: noArguments,
-	}, false, func(cmd *cobra.Command, local *admin.Client, _ []string) error {
+	}, works, func(cmd *cobra.Command, local *admin.Client, _ []string) error {
 		names, err := local.ListAccounts(cmd.Context())
 		return errors.Join(formOf(cmd).lines(cmd, "ACCOUNT", names), err)
 	})
@@ -107,7 +107,7 @@ func signingKeyCommand() *cobra.Command {
 		Long: "Gives an account a new signing key and prints its id. Tokens that the previous key has signed stay\n" +
 			"good until they expire.",
 		Args: exactly(1),
-	}, false, func(cmd *cobra.Command, local *admin.Client, args []string) error {
+	}, works, func(cmd *cobra.Command, local *admin.Client, args []string) error {
 		id, err := local.RotateSigningKey(cmd.Context(), args[0])
 		if err != nil {
 			return err

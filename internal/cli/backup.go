@@ -30,7 +30,7 @@ func backupCommand() *cobra.Command {
 			"not have the root key, the configuration, certificates, or the audit. The file appears when it is complete.",
 		Example: "  rekey backup tuesday.backup",
 		Args:    exactly(1),
-	}, false, func(cmd *cobra.Command, local *admin.Client, args []string) error {
+	}, reads, func(cmd *cobra.Command, local *admin.Client, args []string) error {
 		var key admin.BackupKey
 		if keyFile != "" {
 			text, err := readKeyFile(keyFile)

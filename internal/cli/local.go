@@ -14,9 +14,18 @@ import (
 	"rekey/internal/server/admin"
 )
 
+// localWork is what a command does where no server runs.
+type localWork int
+
+const (
+	works   localWork = iota
+	creates           // may meet a directory that is not there
+	reads             // works on a database that takes no writes, too
+)
+
 // newLocal makes a command that works on a data directory, whether its server runs
-// or not. Only one that creates may meet a directory that is not there.
-func newLocal(cmd *cobra.Command, creates bool, run func(cmd *cobra.Command, local *admin.Client, args []string) error) *cobra.Command {
+// or not.
+func newLocal(cmd *cobra.Command, work localWork, run func(cmd *cobra.Command, local *admin.Client, args []string) error) *cobra.Command {
 	addSettings(cmd.Flags(), localSettings...)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		loaded, err := config.LoadLocal(sources(cmd))
@@ -30,13 +39,17 @@ func newLocal(cmd *cobra.Command, creates bool, run func(cmd *cobra.Command, loc
 		if local != nil {
 			return run(cmd, local, args)
 		}
-		if _, err := os.Stat(loaded.DataDir); errors.Is(err, fs.ErrNotExist) && !creates && loaded.DatabaseURL.Len() == 0 {
+		if _, err := os.Stat(loaded.DataDir); errors.Is(err, fs.ErrNotExist) && work != creates && loaded.DatabaseURL.Len() == 0 {
 			e := fault.New(fault.NotFound, "there is no data directory %s", loaded.DataDir)
 			e.Advice = "name the right one with --data-dir or REKEY_DATA_DIR; to make a new one: " +
 				server.NewRootKeyCommand(&loaded.Config) + " && rekey account create NAME --data-dir " + shellescape.Quote(loaded.DataDir)
 			return e
 		}
-		backend, err := server.Open(cmd.Context(), loaded.Config, cmd.ErrOrStderr(), logger(&loaded.Config, cmd.ErrOrStderr()))
+		open := server.Open
+		if work == reads {
+			open = server.OpenToRead
+		}
+		backend, err := open(cmd.Context(), loaded.Config, cmd.ErrOrStderr(), logger(&loaded.Config, cmd.ErrOrStderr()))
 		if err != nil {
 			return err
 		}

@@ -35,7 +35,7 @@ func policyLoadCommand() *cobra.Command {
 		"as PUT /policies does: what the file does not have is removed. Of the flags it takes --yes and those of the\n" +
 		"configuration. A file that cannot be loaded changes nothing; those after it are still loaded."
 	cmd.Example += "\n  rekey policy load demo root.yml"
-	newLocal(cmd, false, loadPolicies)
+	newLocal(cmd, works, loadPolicies)
 	local := cmd.RunE
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		flags := cmd.Flags()

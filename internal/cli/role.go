@@ -18,7 +18,7 @@ func roleCommand() *cobra.Command {
 		Long:    "Prints the API keys of users and hosts, one a line, in the order asked.",
 		Example: "  rekey role retrieve-key demo:user:admin demo:host:shop/web-1",
 		Args:    arguments(1, many),
-	}, false, func(cmd *cobra.Command, local *admin.Client, args []string) error {
+	}, works, func(cmd *cobra.Command, local *admin.Client, args []string) error {
 		var failed error
 		keys := map[string]string{}
 		for _, name := range args {
@@ -47,7 +47,7 @@ func roleCommand() *cobra.Command {
 		Long:    "Sets the password of a user and replaces its API key, which it prints.",
 		Example: "  rekey role reset-password demo:user:admin",
 		Args:    exactly(1),
-	}, false, func(cmd *cobra.Command, local *admin.Client, args []string) error {
+	}, works, func(cmd *cobra.Command, local *admin.Client, args []string) error {
 		ask := func() (string, error) { return promptPassword(cmd, "--password-from-stdin") }
 		if fromStdin {
 			ask = func() (string, error) { return passwordFromStdin(cmd) }

@@ -19,6 +19,7 @@ func (c *Core) loadStore(ctx context.Context) error {
 	}
 	at, err := shared.LoadAt(ctx, c.graph.Add)
 	c.reached = at.Number
+	c.changes.begin(at)
 	c.committer = store.NewFollowing(shared, at, store.Memory{Apply: c.take, Reload: c.reload})
 	return err
 }
@@ -133,7 +134,7 @@ func (c *Core) reload(ctx context.Context) (store.Position, error) {
 		return at, err
 	}
 	c.due.clear()
-	c.changes.loseAll()
+	c.changes.loseAll(at)
 	c.mu.Unlock()
 	c.RescheduleRotations()
 	c.background.Go(c.buildSearch)

@@ -1,13 +1,14 @@
 package core
 
 import (
+	"sort"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"rekey/internal/ident"
 	"rekey/internal/row"
+	"rekey/internal/store"
 )
 
 // ChangeKind says what has become of a variable's value.
@@ -30,6 +31,7 @@ type Change struct {
 	At       time.Time
 
 	number uint64
+	place  place
 	serial uint64 // of the variable
 }
 
@@ -49,7 +51,7 @@ const (
 // and learns that it did. Nobody takes the graph's lock while holding this one.
 type changes struct {
 	mu        sync.Mutex
-	epoch     string // of this process: numbers of another one mean nothing
+	history   history
 	last      uint64 // number of the newest change
 	ring      []Change
 	accounts  map[string]map[*Listener]bool // that listen to everything
@@ -61,20 +63,49 @@ type changes struct {
 
 func newChanges(started time.Time) *changes {
 	return &changes{
-		epoch:    strconv.FormatInt(started.UnixNano(), 36),
+		history:  history{epoch: strconv.FormatInt(started.UnixNano(), 36)},
 		accounts: map[string]map[*Listener]bool{}, variables: map[ident.ID]map[*Listener]bool{}, listeners: map[ident.ID]int{},
 		ended: make(chan struct{}),
 	}
 }
 
-// id is how a number goes out.
-func (h *changes) id(number uint64) string { return h.epoch + "-" + strconv.FormatUint(number, 10) }
+// id is how what has been told up to now goes out.
+func (h *changes) id() string { return h.history.id(h.history.now) }
 
-// since is the number in an id; ok is false if what came after it is not known.
+// since is the number of the newest change up to an id; ok is false if what came after it
+// is not known.
 func (h *changes) since(id string) (number uint64, ok bool) {
-	text, mine := strings.CutPrefix(id, h.epoch+"-")
-	number, err := strconv.ParseUint(text, 10, 64)
-	return number, mine && err == nil && number <= h.last && h.last-number <= uint64(len(h.ring))
+	after, ok := h.history.parse(id)
+	if !ok {
+		return 0, false
+	}
+	oldest := h.last - uint64(len(h.ring)) + 1
+	if h.overflowed() && after.before(h.ring[(oldest-1)%changesKept].place) {
+		return 0, false
+	}
+	later := sort.Search(len(h.ring), func(i int) bool {
+		return after.before(h.ring[(oldest-1+uint64(i))%changesKept].place)
+	})
+	return oldest - 1 + uint64(later), true
+}
+
+// overflowed tells whether changes have been forgotten.
+func (h *changes) overflowed() bool { return h.last > uint64(len(h.ring)) }
+
+// reach says that what is published from now on is of the next transaction of a history
+// that processes share.
+func (h *changes) reach(at store.Position) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.history.reach(at)
+}
+
+// begin says that what came up to a position of a history that processes share is not
+// known here.
+func (h *changes) begin(at store.Position) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.history.begin(at)
 }
 
 // publish gives a change its number and tells it. to are the only ones to be told; nil
@@ -83,7 +114,7 @@ func (h *changes) publish(change Change, to []*Listener) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.last++
-	change.number = h.last
+	change.number, change.place = h.last, h.history.next()
 	if len(h.ring) < changesKept {
 		h.ring = append(h.ring, change)
 	} else {
@@ -119,8 +150,9 @@ func (h *changes) nudge() {
 	}
 }
 
-// loseAll makes all listeners look at everything again.
-func (h *changes) loseAll() {
+// loseAll makes all listeners look at everything again, and begins at a position of the
+// history.
+func (h *changes) loseAll(at store.Position) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	lose := func(l *Listener) {
@@ -137,7 +169,8 @@ func (h *changes) loseAll() {
 			lose(l)
 		}
 	}
-	h.epoch, h.last, h.ring = h.epoch+"r", 0, nil // what came before is not known to be all
+	h.last, h.ring = 0, nil // what came before is not known to be all
+	h.history.begin(at)
 }
 
 // concerned are the listeners to a variable.

@@ -200,6 +200,9 @@ func (c *Core) take(e store.Entry) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.reached = e.At.Number
+	if e.At.Number > 0 {
+		c.changes.reach(e.At)
+	}
 	signing, now := false, c.now()
 	for _, set := range e.Sets {
 		before := c.goodbyes(set, now)

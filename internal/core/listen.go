@@ -177,7 +177,7 @@ func (l *Listener) Position() (id string, ok bool) {
 	h := l.c.changes
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.id(h.last), len(l.pending) == 0 && !l.lost
+	return h.id(), len(l.pending) == 0 && !l.lost
 }
 
 func (l *Listener) take() (list []Change, nudged bool) {
@@ -186,11 +186,11 @@ func (l *Listener) take() (list []Change, nudged bool) {
 	defer h.mu.Unlock()
 	list, nudged = l.pending, l.nudged
 	if l.lost {
-		list = []Change{{Kind: Resync, At: l.c.now(), number: h.last}}
+		list = []Change{{Kind: Resync, At: l.c.now(), place: h.history.now}}
 	}
 	l.pending, l.lost, l.nudged = nil, false, false
 	for i := range list {
-		list[i].ID = h.id(list[i].number)
+		list[i].ID = h.history.id(list[i].place)
 	}
 	return list, nudged
 }

@@ -3,6 +3,8 @@ package e2e
 import (
 	"encoding/json"
 	"net/http"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -147,6 +149,10 @@ func TestReadOnlyNode(t *testing.T) {
 	s = node(t, dir, flags...)
 	newClient(s.url).as(t, "host/reader", keys["host/reader"]).must(t, 200, "GET", "/secrets/demo/variable/v", "")
 
+	// What the standby has can be saved: by the node that runs there, without one, and into
+	// a store. Of these, the last knows nothing of nodes.
+	carriedFrom(t, dir, url, writer.key)
+
 	// With a shorter bound it does not: whoever was locked out meanwhile may ask.
 	short := node(t, sibling(t, dir), "--database-url", standby.URL(database), "--read-only", "--consistency", "bounded:2s")
 	stale := newClient(short.url)
@@ -168,6 +174,44 @@ func TestReadOnlyNode(t *testing.T) {
 	eventually(t, within, reads(again, 200, "three"))
 	eventually(t, within, reads(stale, 200, "three"))
 	again.must(t, 503, "POST", "/secrets/demo/variable/v", "four")
+}
+
+// carriedFrom saves what a standby has whose primary is gone, by a user who may only read,
+// and serves what was saved.
+func carriedFrom(t *testing.T, dir, url, key string) {
+	t.Helper()
+	alone := sibling(t, dir)
+	var digests []string
+	for _, args := range [][]string{
+		{"backup", "--data-dir", dir, filepath.Join(dir, "running")},
+		{"backup", "--data-dir", alone, "--database-url", url, filepath.Join(alone, "stopped")},
+	} {
+		said, err := rekey(args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		digests = append(digests, digestOf(said))
+	}
+	copied := sibling(t, dir)
+	said, err := rekey("store", "copy", "--from", strings.Replace(url, "=disable", "=prefer", 1), "--to", copied, "--data-key-file", filepath.Join(dir, "root.key"))
+	if err != nil || !strings.Contains(said, "The source is a standby; the newest that it has is of ") {
+		t.Fatalf("%s, %v", said, err)
+	}
+	digests = append(digests, digestOf(said))
+	if len(slices.Compact(digests)) != 1 {
+		t.Errorf("the digests differ: %v", digests)
+	}
+	restored := sibling(t, dir)
+	if _, err := rekey("restore", "--data-dir", restored, filepath.Join(alone, "stopped")); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{copied, restored} {
+		s := serve(t, dir)
+		if got := newClient(s.url).as(t, "admin", key).must(t, 200, "GET", "/secrets/demo/variable/v", ""); got.body != "two" {
+			t.Errorf("got %v", got)
+		}
+		s.terminate(t)
+	}
 }
 
 // sibling is another data directory with the same root key.

@@ -41,6 +41,21 @@ type Backend struct {
 // configuration names. Audit records go to
 // auditOut where the configuration says stdout.
 func Open(ctx context.Context, cfg config.Config, auditOut io.Writer, log *slog.Logger) (*Backend, error) {
+	return open(ctx, cfg, openStore, auditOut, log)
+}
+
+// OpenToRead is Open for who changes nothing. A database may be one that takes no writes.
+func OpenToRead(ctx context.Context, cfg config.Config, auditOut io.Writer, log *slog.Logger) (*Backend, error) {
+	if cfg.DatabaseURL.Len() == 0 {
+		return Open(ctx, cfg, auditOut, log)
+	}
+	cfg.ReadOnly = true
+	return open(ctx, cfg, func(ctx context.Context, cfg *config.Config) (store.Store, error) {
+		return postgres.OpenSource(ctx, cfg.DatabaseURL.RevealString())
+	}, auditOut, log)
+}
+
+func open(ctx context.Context, cfg config.Config, openStore func(context.Context, *config.Config) (store.Store, error), auditOut io.Writer, log *slog.Logger) (*Backend, error) {
 	root, err := openRoot(&cfg)
 	if err != nil {
 		return nil, err

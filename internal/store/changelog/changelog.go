@@ -21,6 +21,22 @@ import (
 // read any further.
 const version = 1
 
+// needs is the first byte of a text that has no sets: programs that do not know a version
+// of the schema must not go on.
+const needs = 2
+
+// Needs is a text that stops programs which do not know a version of the schema.
+func Needs(schema int64) []byte { return binary.AppendUvarint([]byte{needs}, uint64(schema)) }
+
+// Needed is the version that a text of Needs names.
+func Needed(text []byte) (schema int64, ok bool) {
+	if len(text) == 0 || text[0] != needs {
+		return 0, false
+	}
+	v, n := binary.Uvarint(text[1:])
+	return int64(v), n > 0
+}
+
 // ErrUnreadable says that a text is damaged or of a program that is too new.
 var ErrUnreadable = errors.New("the shared log has an entry that this program cannot read")
 

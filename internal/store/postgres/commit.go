@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -84,7 +85,7 @@ var headColumns = []schema.Column{{Name: "number", Kind: schema.Int}, {Name: "ch
 func (s *Store) transact(ctx context.Context, mark [16]byte, sets []*row.Set, changes int) ([]error, store.Position, error) {
 	all, needed := prepare(sets)
 	l := newLedger()
-	var number, chained int64
+	var number, chained, least int64
 	p := &pipeline{}
 	p.add(nil, begin)
 	p.add(nil, settings(changes))
@@ -95,6 +96,13 @@ func (s *Store) transact(ctx context.Context, mark [16]byte, sets []*row.Set, ch
 		}
 		return err
 	}, queue)
+	p.add(func(raw [][]byte) error { // in a statement of its own, which sees what was stored before this turn in the queue
+		values, err := scan([]schema.Column{{Name: "min_compatible", Kind: schema.Int}}, raw)
+		if err == nil {
+			least = values[0].(int64)
+		}
+		return err
+	}, "SELECT min_compatible FROM rekey.schema_version WHERE id = 1")
 	needed.look(p, l)
 
 	c, err := s.pool.Acquire(ctx)
@@ -103,6 +111,9 @@ func (s *Store) transact(ctx context.Context, mark [16]byte, sets []*row.Set, ch
 	}
 	defer c.Release() // which closes a connection that is still in the transaction
 	if _, err := p.run(ctx, c.Conn().PgConn()); err != nil {
+		return nil, store.Position{}, err
+	}
+	if err := s.program.knows(least); err != nil {
 		return nil, store.Position{}, err
 	}
 	if chained != s.chained {
@@ -153,10 +164,12 @@ func (s *Store) transact(ctx context.Context, mark [16]byte, sets []*row.Set, ch
 }
 
 // known tells whether an error says for certain that the transaction was not stored:
-// the server itself has refused a statement, and goes on living.
+// the server itself has refused a statement, and goes on living. It may also say that it
+// does not know: 40003 is "statement completion unknown", and class 08 has "transaction
+// resolution unknown" (SQL:2016, table 38), as engines of several machines do.
 func known(err error) bool {
 	var refused *pgconn.PgError
-	return errors.As(err, &refused) && refused.SeverityUnlocalized == "ERROR"
+	return errors.As(err, &refused) && refused.SeverityUnlocalized == "ERROR" && refused.Code != "40003" && !strings.HasPrefix(refused.Code, "08")
 }
 
 // resolve finds out whether a transaction was stored whose answer was lost. It takes the

@@ -29,7 +29,12 @@ func inserts(rows ...row.Row) *row.Set {
 
 func roles(t *testing.T, s *postgres.Store) (ids []string) {
 	t.Helper()
-	if err := s.Load(ctx, func(r row.Row) error { ids = append(ids, string(r.(row.Role).ID)); return nil }); err != nil {
+	if err := s.Load(ctx, func(r row.Row) error {
+		if r, ok := r.(row.Role); ok {
+			ids = append(ids, string(r.ID))
+		}
+		return nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 	return ids

@@ -25,5 +25,24 @@ func TrimTo(s *Store, least, most int64, before time.Time) error {
 
 // Migrate runs migrations.
 func Migrate(ctx context.Context, c *pgconn.PgConn, migrations fs.FS, minCompatible int64) error {
-	return migrate(ctx, c, migrations, minCompatible)
+	p, err := newProgram(migrations, minCompatible)
+	if err != nil {
+		return err
+	}
+	return migrate(ctx, c, p)
+}
+
+// Migrations are those of this program.
+var Migrations fs.FS = migrations
+
+// OpenAs is Open by a program that has other migrations.
+func OpenAs(ctx context.Context, url string, migrations fs.FS, minCompatible int64) (*Store, error) {
+	s, err := connect(ctx, url, true)
+	if err != nil {
+		return nil, err
+	}
+	if s.program, err = newProgram(migrations, minCompatible); err != nil {
+		return nil, err
+	}
+	return s.opened(ctx)
 }

@@ -64,6 +64,9 @@ func (s *Store) failure(err error, doing string) error {
 	case errors.Is(err, errReplica):
 		f.Kind, f.Message = fault.Unavailable, "the database is a standby, or takes no writes for another reason"
 		f.Advice = "name the primary in the database URL, or set read_only for a node that only reads"
+	case errors.As(err, &refused) && refused.Code == "55P03":
+		f.Kind, f.Message = fault.Unavailable, "somebody keeps a lock in the database for long"
+		f.Advice = "look in pg_stat_activity for a transaction that does not end, such as that of a backup, and try again"
 	case passes(err):
 		f.Kind, f.Message = fault.Unavailable, "the database cannot be reached at the moment"
 		f.Advice = "check that it runs, and the address in the database URL"

@@ -78,7 +78,9 @@ func (f *filling) begin() error {
 	p.add(func(raw [][]byte) error {
 		values, err := scan(headColumns, raw)
 		if err == nil {
-			f.at.Number = values[0].(int64) + 2 // one is left out
+			if f.at.Number = values[0].(int64) + 2; f.at.Number < 2 { // one is left out
+				err = store.Unfinished()
+			}
 		}
 		return err
 	}, queue)
@@ -94,7 +96,9 @@ func (f *filling) begin() error {
 	return nil
 }
 
-func (f *filling) Put(r row.Row) error {
+func (f *filling) Put(r row.Row) error { return f.s.failure(f.put(r), "importing") }
+
+func (f *filling) put(r row.Row) error {
 	t, values, err := schema.Encode(r)
 	if err != nil {
 		return err
@@ -129,7 +133,7 @@ func (f *filling) flush() error {
 	addNames(p, f.names)
 	p.add(nil, upsert(f.table), arrays(f.table.Columns, f.rows)...)
 	if _, err := p.run(f.ctx, f.c); err != nil {
-		return f.s.failure(fmt.Errorf("%s: %w", f.table.Name, err), "importing")
+		return fmt.Errorf("%s: %w", f.table.Name, err)
 	}
 	f.rows, f.size = nil, 0
 	clear(f.names)
@@ -138,7 +142,7 @@ func (f *filling) flush() error {
 
 func (f *filling) Export(visit func(row.Row) error) error {
 	if err := f.flush(); err != nil {
-		return err
+		return f.s.failure(err, "importing")
 	}
 	err := tables(f.ctx, f.c, whole, func(r row.Row) error {
 		if err := visit(r); err != nil {

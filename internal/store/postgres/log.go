@@ -45,6 +45,10 @@ func (s *Store) Follow(ctx context.Context, after store.Position) (entries []sto
 			}
 			return nil
 		}
+		if least, ok := changelog.Needed(values[2].([]byte)); ok {
+			entries = append(entries, store.Entry{At: at})
+			return s.program.knows(least)
+		}
 		sets, err := changelog.Decode(values[2].([]byte))
 		if err != nil {
 			return &fault.Error{Kind: fault.Unavailable, Message: err.Error(), Cause: err, Advice: "start the newer program on this node, too"}

@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"fmt"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"rekey/internal/rotation/target/targettest"
@@ -13,7 +14,8 @@ import (
 )
 
 // The suite passes through a pooler that gives a connection to another client after each
-// transaction, and has only a few.
+// transaction, and has only a few; and where all transactions are serializable, whatever
+// they ask for. All that is said is plain SQL.
 func TestConformanceThroughAPooler(t *testing.T) {
 	dir, err := targettest.Dir()
 	if err != nil {
@@ -51,6 +53,22 @@ max_client_conn = 500
 		t.Fatal(err)
 	}
 	t.Cleanup(stop)
+	tap := postgrestest.NewTap(t, port)
+	tap.Serializable = true
+	crowd := postgrestest.URL(tap.Port, server.Name(server.Database(t)))
+	var starts sync.WaitGroup
+	for range 8 { // at once, and one makes the schema
+		starts.Go(func() {
+			s, err := postgres.Open(ctx, crowd)
+			if err == nil {
+				err = s.Close()
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	starts.Wait()
 	urls := map[store.Store]string{}
 	through := func(t *testing.T, url string) store.Store {
 		s, err := postgres.Open(ctx, url)
@@ -62,7 +80,7 @@ max_client_conn = 500
 	}
 	storetest.Run(t,
 		func(t *testing.T) store.Store {
-			return through(t, postgrestest.URL(port, server.Name(server.Database(t))))
+			return through(t, postgrestest.URL(tap.Port, server.Name(server.Database(t))))
 		},
 		func(t *testing.T, old store.Store) store.Store {
 			if err := old.Close(); err != nil {
@@ -70,4 +88,16 @@ max_client_conn = 500
 			}
 			return through(t, urls[old])
 		})
+	storetest.RunTargets(t, func(t *testing.T) storetest.Place {
+		return place(postgrestest.URL(tap.Port, server.Name(server.Database(t))))
+	})
+	said := tap.Said()
+	if len(said) < 100 {
+		t.Errorf("only %d statements were noted", len(said))
+	}
+	for _, sql := range said {
+		if why := notPlain(sql); why != "" {
+			t.Errorf("%s: %s", why, sql)
+		}
+	}
 }

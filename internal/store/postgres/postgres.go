@@ -10,16 +10,40 @@
 // of its entry, never guessed.
 //
 // It uses plain SQL and nothing that a session would have to remember between
-// transactions, so it works through a pooler. It imports store, store/schema,
+// transactions, so it works through a pooler. The words and functions that may be said are
+// listed in its tests. A transaction that the database wants to have again, as engines do
+// on which all are serializable, is repeated.
+//
+// # Migrations
+//
+// The first process of a new version raises the schema while those of the version before
+// go on working, so a migration keeps to this:
+//   - It only adds: tables, indexes of tables that it makes, and columns at the end, NOT
+//     NULL with a DEFAULT. Older programs name the columns that they know in every
+//     statement, so they leave the new ones as they are, but a row that they insert, or
+//     delete and insert again, has the default there. New programs must live with that.
+//   - It takes milliseconds, whatever the size of the tables: it stands in the queue, so
+//     that nobody stores anything meanwhile, and what locks a table keeps readers away.
+//     So it rewrites no rows, and makes no index of a table that may be large.
+//   - It gives up waiting for a lock after a second, and is tried again, because those who
+//     come later queue up behind it.
+//   - It is plain SQL, and one transaction with all that are missing: all or nothing.
+//   - If older programs would read or store something wrong beside it, it raises
+//     minCompatible. Then they stop, at an entry in the log and at each commit.
+//   - Once released it is never changed.
+//
+// It imports store, store/schema,
 // store/changelog, row, ident and fault.
 package postgres
 
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -32,6 +56,7 @@ var _ store.Shared = (*Store)(nil)
 // Store is the engine. Commits run one at a time on one connection, reads on others.
 type Store struct {
 	pool     *pgxpool.Pool
+	program  program
 	readOnly bool
 
 	writing sync.Mutex // held during a commit
@@ -67,8 +92,9 @@ func allowance(changes int) time.Duration { return time.Duration(changes) * time
 
 // Open connects to the database that a URL or a list of key=value pairs names, as libpq
 // knows them, and brings its schema up to date. Errors are faults that say what to do:
-// Invalid if the URL is malformed, or the schema is one that this program does not
-// understand, Unavailable if the database cannot be reached or does not let us in.
+// Invalid if the URL is malformed, Unavailable if the database cannot be reached or does not
+// let us in, or its schema is one that this program does not understand, Conflict if a copy
+// has begun to fill it (store.ErrUnfinished).
 //
 // A database that takes no writes, such as a standby, is waited for, and then refused.
 func Open(ctx context.Context, url string) (*Store, error) {
@@ -76,6 +102,10 @@ func Open(ctx context.Context, url string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.opened(ctx)
+}
+
+func (s *Store) opened(ctx context.Context) (*Store, error) {
 	if err := s.persist(ctx, writePatience, s.migrate); err != nil {
 		return nil, errors.Join(s.failure(err, "opening the database"), s.Close())
 	}
@@ -97,14 +127,23 @@ func connect(ctx context.Context, url string, writes bool) (*Store, error) {
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = 5 * time.Second
 	}
-	if writes && len(config.ConnConfig.Fallbacks) > 0 && config.ConnConfig.ValidateConnect == nil {
+	if writes && severalHosts(config.ConnConfig) && config.ConnConfig.ValidateConnect == nil {
 		config.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite // of several hosts the one that takes writes
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fault.Wrap(err, "the database")
 	}
-	return &Store{pool: pool, closing: make(chan struct{})}, nil
+	known, err := newProgram(migrations, minCompatible)
+	return &Store{pool: pool, program: known, closing: make(chan struct{})}, err
+}
+
+// severalHosts tells whether there is a choice; the fallbacks may also be to the same host,
+// without TLS.
+func severalHosts(config *pgx.ConnConfig) bool {
+	return slices.ContainsFunc(config.Fallbacks, func(f *pgconn.FallbackConfig) bool {
+		return f.Host != config.Host || f.Port != config.Port
+	})
 }
 
 // with lends a connection to f.

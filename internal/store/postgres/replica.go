@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -21,9 +20,23 @@ import (
 
 // OpenReadOnly is Open for a database that is only read: a standby, or one whose nodes
 // that write are others. It changes nothing, and its Commit refuses everything as
-// ReadOnly. It is an error if the schema is not there yet, or older than this program.
+// ReadOnly. The error wraps ErrOld if the schema is not there yet, or older than
+// this program.
 func OpenReadOnly(ctx context.Context, url string) (*Store, error) {
-	s, err := connect(ctx, url, false)
+	return openReadOnly(ctx, url, false)
+}
+
+// OpenSource is OpenReadOnly for a database that is copied: of several hosts it takes the
+// one that takes writes, because the others may be behind.
+func OpenSource(ctx context.Context, url string) (*Store, error) {
+	return openReadOnly(ctx, url, true)
+}
+
+// ErrOld says that the schema is older than what this program reads.
+var ErrOld = errors.New("the schema is older than this program")
+
+func openReadOnly(ctx context.Context, url string, writes bool) (*Store, error) {
+	s, err := connect(ctx, url, writes)
 	if err != nil {
 		return nil, err
 	}
@@ -36,13 +49,9 @@ func OpenReadOnly(ctx context.Context, url string) (*Store, error) {
 
 // upToDate refuses a schema that this program cannot read.
 func (s *Store) upToDate(ctx context.Context) error {
-	names, err := fs.Glob(migrations, "migrations/*.sql")
-	if err != nil {
-		return err
-	}
-	newest := int64(len(names))
+	newest := s.program.newest
 	return s.with(ctx, func(c *pgxpool.Conn) error {
-		version, err := compatible(ctx, c.Conn().PgConn(), newest, "")
+		version, _, err := s.program.compatible(ctx, c.Conn().PgConn(), "")
 		var refused *pgconn.PgError
 		switch {
 		case errors.As(err, &refused) && (refused.Code == "42P01" || refused.Code == "3F000"):
@@ -51,12 +60,28 @@ func (s *Store) upToDate(ctx context.Context) error {
 			return err
 		}
 		if version < newest {
-			return &fault.Error{Kind: fault.Unavailable,
-				Message: fmt.Sprintf("the database has schema version %d, and this node, which only reads, needs version %d", version, newest),
-				Advice:  "start a node of this version that writes first"}
+			return &fault.Error{Kind: fault.Unavailable, Cause: ErrOld,
+				Message: fmt.Sprintf("the database has schema version %d, and this program, which only reads here, needs version %d", version, newest),
+				Advice:  "start a node of this version that writes first, or use the program of the nodes that run"}
 		}
 		return nil
 	})
+}
+
+// Replica tells whether the database only follows another one, and from when the newest
+// is that it tells of.
+func (s *Store) Replica(ctx context.Context) (yes bool, newest time.Time, err error) {
+	err = s.read(ctx, "asking what the database is", func(ctx context.Context, c *pgxpool.Conn) error {
+		err := writable(ctx, c.Conn().PgConn())
+		if yes = errors.Is(err, errReplica); yes {
+			err = nil
+		}
+		return err
+	})
+	if err == nil && yes {
+		newest, err = s.Current(ctx)
+	}
+	return yes, newest, err
 }
 
 // errReplica is of a database that takes no writes, found by a node that has to write.

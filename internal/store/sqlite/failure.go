@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -8,6 +9,7 @@ import (
 	lib "modernc.org/sqlite/lib"
 
 	"rekey/internal/fault"
+	"rekey/internal/store"
 	"rekey/internal/store/schema"
 )
 
@@ -15,7 +17,7 @@ import (
 // already stay as they are. Path and details are for the log only.
 func (s *Store) failure(err error, doing string) error {
 	var known *fault.Error
-	if err == nil || errors.As(err, &known) {
+	if err == nil || errors.As(err, &known) || errors.Is(err, store.ErrNotEmpty) || errors.Is(err, store.ErrChanged) || errors.Is(err, context.Canceled) {
 		return err
 	}
 	f := &fault.Error{Kind: fault.Internal, Message: "the database failed", Cause: err,

@@ -50,8 +50,10 @@ type Store struct {
 // brings its schema up to date. Errors are faults that say what to do: Conflict if
 // another process uses dir, Invalid if a newer program has written the database or
 // it is not one of rekey's, Unavailable if dir cannot be used, Internal if the file
-// is damaged.
-func Open(dir string) (*Store, error) {
+// is damaged. What a copy has begun to fill is refused with store.ErrUnfinished.
+func Open(dir string) (*Store, error) { return open(dir, false) }
+
+func open(dir string, target bool) (*Store, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fault.Wrap(err, "data directory %s", dir)
@@ -64,7 +66,7 @@ func Open(dir string) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{path: filepath.Join(dir, fileName), lock: lock, closing: make(chan struct{})}
-	if err := s.open(); err != nil {
+	if err := s.open(target); err != nil {
 		return nil, errors.Join(s.failure(err, "opening the database"), s.Close())
 	}
 	return s, nil
@@ -73,7 +75,7 @@ func Open(dir string) (*Store, error) {
 // Exclusive is part of store.Exclusive: the lock on the directory sees to it.
 func (s *Store) Exclusive() {}
 
-func (s *Store) open() error {
+func (s *Store) open(target bool) error {
 	if err := createFile(s.path); err != nil {
 		return err
 	}
@@ -84,7 +86,7 @@ func (s *Store) open() error {
 	if err := s.writer.verify(); err != nil {
 		return err
 	}
-	if err := migrate(s.writer, migrations); err != nil {
+	if err := s.admit(target); err != nil {
 		return err
 	}
 	s.free = make(chan *conn, max(2, min(runtime.GOMAXPROCS(0), 8)))
