@@ -97,11 +97,11 @@ func (s *Store) transact(ctx context.Context, mark [16]byte, sets []*row.Set, ch
 	}, queue)
 	needed.look(p, l)
 
-	c, err := s.pool.Acquire(ctx)
+	c, err := s.borrow(ctx)
 	if err != nil {
 		return nil, store.Position{}, err
 	}
-	defer c.Release() // which closes a connection that is still in the transaction
+	defer giveBack(c)
 	if _, err := p.run(ctx, c.Conn().PgConn()); err != nil {
 		return nil, store.Position{}, err
 	}
