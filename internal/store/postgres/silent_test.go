@@ -1,12 +1,18 @@
 package postgres_test
 
 import (
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"rekey/internal/fault"
+	"rekey/internal/row"
 	"rekey/internal/store"
+	"rekey/internal/store/postgres"
 	"rekey/internal/store/postgres/postgrestest"
 )
 
@@ -39,5 +45,34 @@ func TestAnIdleConnectionDiesInSilence(t *testing.T) {
 	proxy.Forget()
 	if took, err := read(); err != nil || took > 3*time.Second {
 		t.Errorf("the network is back, and after %s: %v", took, err)
+	}
+}
+
+// A process that does not take the answer to what it has asked for, because it stopped or
+// was cut off, loses its place in the queue as well: the database gives it up.
+func TestAProcessThatTakesNoAnswerLosesItsPlaceInTheQueue(t *testing.T) {
+	url := server.Database(t)
+	s := open(t, url)
+	defer s.Close()
+	stopped, err := pgconn.Connect(ctx, url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stopped.Close(ctx)
+	answers := stopped.Exec(ctx, strings.Join(append(slices.Clone(postgres.Queue), "SELECT repeat('x', 100000000)"), ";"))
+	for range 3 {
+		if !answers.NextResult() {
+			t.Fatal(answers.Close())
+		}
+		if result := answers.ResultReader().Read(); result.Err != nil {
+			t.Fatal(result.Err)
+		}
+	}
+	begun := time.Now()
+	if results, err := s.Commit(ctx, []*row.Set{inserts(user("a"))}); err != nil || results[0] != nil {
+		t.Fatal(results, err)
+	}
+	if took := time.Since(begun); took < time.Second || took > 20*time.Second {
+		t.Errorf("it took %s", took)
 	}
 }
