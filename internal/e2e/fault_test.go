@@ -39,7 +39,7 @@ func TestHistoriesAreLinearizable(t *testing.T) {
 	k := newScatteredCluster(t, newHubDatabase(t, "fsync=off").Database(t), 3)
 	for ; faults > 0 && !t.Failed(); faults -= defaultFaults { // the checker's work grows faster than a history
 		h := newHistory(t, k)
-		h.begin(8, seed)
+		h.begin(16, seed) // many of them wait for a node that does not answer
 		y := disturb(t, k, h, seed)
 		h.end()
 		t.Log(y)
@@ -94,7 +94,7 @@ func disturb(t *testing.T, k *cluster, h *history, seed uint64) *tally {
 					k.nodes[at].signal(t, syscall.SIGCONT)
 				default:
 					mend := k.places[at].cut(t, cut(kind))
-					time.Sleep(300*time.Millisecond + upTo(2200))
+					time.Sleep(300*time.Millisecond + upTo(1700))
 					mend()
 				}
 				took := recovered(t, k.nodes[at].url, h.tokens["reader"])
@@ -105,6 +105,7 @@ func disturb(t *testing.T, k *cluster, h *history, seed uint64) *tally {
 				}
 				mu.Unlock()
 				whole <- at
+				time.Sleep(100*time.Millisecond + upTo(500))
 			}
 		})
 	}

@@ -194,7 +194,7 @@ func (h *history) asked(random *rand.Rand, role string) *client {
 	h.addresses.RLock()
 	defer h.addresses.RUnlock()
 	return &client{url: h.urls[random.IntN(len(h.urls))], token: h.tokens[role],
-		http: &http.Client{Timeout: 4 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}}
+		http: &http.Client{Timeout: 1500 * time.Millisecond, Transport: &http.Transport{DisableKeepAlives: true}}}
 }
 
 // begin lets clients do what they do, until end.
