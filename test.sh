@@ -40,6 +40,7 @@ need ssh openssh-client
 need busybox busybox # a host with few commands
 need sudo sudo       # an administrator of a host who is not root
 need perl perl-base  # knows how the system hashes passwords
+need ip iproute2     # networks in which nodes are cut off
 need python3 python3 # runs the programs that docs/rotation.md shows
 case " $* " in
   *" -race "*) need gcc build-essential && export CGO_ENABLED=1 ;;

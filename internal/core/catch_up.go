@@ -24,17 +24,31 @@ func (c *Core) loadStore(ctx context.Context) error {
 	return err
 }
 
+// catchUpPatience is for how long a request waits until the node knows what others have
+// stored: first for a query that is under way, which may fail slowly, then for its own.
+const catchUpPatience = 8 * time.Second
+
 // CatchUp has to be called when a request has come, before anything is decided about it.
 // Where other nodes share the store it returns when memory has everything that any of
-// them has acknowledged before. Answers may be older if Config.Staleness says so; then it
+// them has acknowledged before, or after eight seconds with an error. Answers may be older if Config.Staleness says so; then it
 // costs nothing, and fails only if the store has not been heard of for longer than that.
 // Its errors are Unavailable and ctx's.
 func (c *Core) CatchUp(ctx context.Context) error {
-	if c.config.Staleness == 0 {
-		if err := c.committer.CatchUp(ctx); err != nil {
-			return unavailable(err, "catching up")
-		}
+	if c.alone {
 		return nil
+	}
+	if c.config.Staleness == 0 {
+		patient, cancel := context.WithTimeout(ctx, catchUpPatience)
+		defer cancel()
+		err := c.committer.CatchUp(patient)
+		switch {
+		case err == nil:
+			return nil
+		case patient.Err() != nil && ctx.Err() == nil:
+			return &fault.Error{Kind: fault.Unavailable, Message: "this server has not been able to reach the database, or to read all that is new in it, in time",
+				Advice: "try again, or ask another one", Log: fmt.Sprintf("catching up: not within %s", catchUpPatience)}
+		}
+		return unavailable(err, "catching up")
 	}
 	if age := c.Age(); age > c.config.Staleness {
 		message := "this server has not reached the database for longer than its answers may be old"

@@ -54,6 +54,12 @@ func (c *Core) OpenRotation(ctx context.Context, id ident.ID) (*RotationRun, err
 // Exposed tells whether the target may have a candidate that is not published.
 func (r *RotationRun) Exposed() bool { return r.run.Row.Sent }
 
+// Lease is for how long no other worker may contact the target, by the clock on the wall,
+// as leases go.
+func (r *RotationRun) Lease() time.Duration {
+	return r.run.Row.LeaseUntil.Round(0).Sub(r.c.now().Round(0))
+}
+
 // Address is that of the target, which must not be contacted too often at once.
 func (r *RotationRun) Address() string {
 	address, _, _ := strings.Cut(r.identity, " ")

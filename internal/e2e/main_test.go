@@ -36,13 +36,17 @@ func run(m *testing.M) int {
 	for _, entry := range os.Environ() {
 		for _, prefix := range []string{"CONJUR_", "REKEY_"} {
 			name, _, _ := cutVariable(entry)
-			if len(name) > len(prefix) && name[:len(prefix)] == prefix && name != killsVariable && name != rotationKillsVariable && name != agentKillsVariable && name != seedVariable {
+			if len(name) > len(prefix) && name[:len(prefix)] == prefix && name != killsVariable && name != rotationKillsVariable && name != agentKillsVariable && name != seedVariable && name != faultsVariable {
 				os.Unsetenv(name)
 			}
 		}
 	}
 	os.Unsetenv("DATABASE_URL")
 	defer stopDatabase()
+	os.Setenv("GORACE", "atexit_sleep_ms=0")               // or each command takes a second to end
+	if binary = os.Getenv(programVariable); binary != "" { // of the test that has started this one
+		return m.Run()
+	}
 	binary, plain = filepath.Join(home, "rekey"), filepath.Join(home, "rekey-plain")
 	for path, flags := range map[string][]string{binary: buildFlags, plain: nil} {
 		build := exec.Command("go", append(append([]string{"build"}, flags...), "-o", path, "rekey/cmd/rekey")...)
@@ -52,7 +56,6 @@ func run(m *testing.M) int {
 			return 1
 		}
 	}
-	os.Setenv("HOME", home)                  // after the build, which wants its cache
-	os.Setenv("GORACE", "atexit_sleep_ms=0") // or each command takes a second to end
+	os.Setenv("HOME", home) // after the build, which wants its cache
 	return m.Run()
 }

@@ -54,9 +54,10 @@ func stopDatabase() {
 
 // cluster is some servers that share a database and a root key.
 type cluster struct {
-	nodes []*server
-	flags []string
-	key   string // API key of the account's admin
+	nodes  []*server
+	places []*place // of the nodes; nil if they are all here
+	flags  []string
+	key    string // API key of the account's admin
 }
 
 // newCluster starts n nodes at once on an empty database.
@@ -67,7 +68,15 @@ func newCluster(t testing.TB, n int, flags ...string) *cluster {
 
 func newClusterOn(t testing.TB, url string, n int, flags ...string) *cluster {
 	t.Helper()
-	k := &cluster{nodes: make([]*server, n), flags: append([]string{"--database-url", url}, flags...)}
+	k := &cluster{flags: append([]string{"--database-url", url}, flags...)}
+	k.begin(t, n)
+	return k
+}
+
+// begin starts n nodes at once.
+func (k *cluster) begin(t testing.TB, n int) {
+	t.Helper()
+	k.nodes = make([]*server, n)
 	first := newDir(t)
 	var wg sync.WaitGroup
 	for i := range n {
@@ -76,7 +85,7 @@ func newClusterOn(t testing.TB, url string, n int, flags ...string) *cluster {
 			dir = newDir(t)
 			copyKey(t, first, dir)
 		}
-		s, err := spawn(dir, append(k.flags, "--audit", "file:"+filepath.Join(dir, "audit"))...)
+		s, err := k.spawn(i, dir)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -108,7 +117,14 @@ func newClusterOn(t testing.TB, url string, n int, flags ...string) *cluster {
 	if k.key == "" {
 		t.Fatal("no node has made the account")
 	}
-	return k
+}
+
+func (k *cluster) spawn(i int, dir string) (*server, error) {
+	var p *place
+	if k.places != nil {
+		p = k.places[i]
+	}
+	return spawnIn(p, binary, dir, append(k.flags, "--audit", "file:"+filepath.Join(dir, "audit"))...)
 }
 
 func copyKey(t testing.TB, from, to string) {
@@ -124,8 +140,7 @@ var crashes = regexp.MustCompile(`(?m)^WARNING: DATA RACE|^panic: |^fatal error:
 // restart kills a node and starts it again.
 func (k *cluster) restart(t testing.TB, i int) error {
 	k.nodes[i].kill()
-	dir := k.nodes[i].dir
-	s, err := spawn(dir, append(k.flags, "--audit", "file:"+filepath.Join(dir, "audit"))...)
+	s, err := k.spawn(i, k.nodes[i].dir)
 	if err != nil {
 		return err
 	}

@@ -66,11 +66,19 @@ func spawn(dir string, flags ...string) (*server, error) {
 }
 
 func spawnProgram(program, dir string, flags ...string) (*server, error) {
+	return spawnIn(nil, program, dir, flags...)
+}
+
+// spawnIn starts a server in another place, on the address by which its clients reach it.
+func spawnIn(p *place, program, dir string, flags ...string) (*server, error) {
 	s := &server{dir: dir, exited: make(chan error, 1)}
-	args := append([]string{"server", "--data-dir", dir, "--account", account, "--listen", "127.0.0.1:0"}, flags...)
-	s.cmd = exec.Command(program, args...)
+	args := []string{"server", "--data-dir", dir, "--account", account, "--listen", p.address() + ":0"}
+	if p != nil {
+		args = append(args, "--tls-terminated-by-proxy") // it is no loopback address, but nobody else is there
+	}
+	s.cmd = exec.Command(program, append(args, flags...)...)
 	s.cmd.Stdout, s.cmd.Stderr = &s.stdout, &s.stderr
-	if err := s.cmd.Start(); err != nil {
+	if err := p.start(s.cmd); err != nil {
 		return nil, err
 	}
 	go func() { s.exited <- s.cmd.Wait(); close(s.exited) }()

@@ -209,7 +209,13 @@ func (e *Engine) advance(ctx context.Context, id ident.ID) error {
 		if call == nil || err != nil {
 			return err
 		}
-		result, hangs := e.guard(ctx, call, leave)
+		// If the lease ends, or has ended while this process stood still or waited for the
+		// answer of a store that it was cut off from, another one may be at the target.
+		within := min(e.o.StepTime, run.Lease()-e.o.overtime())
+		if within <= 0 {
+			return core.ErrRotationTaken
+		}
+		result, hangs := e.guard(ctx, within, call, leave)
 		if hangs {
 			leave = func() {} // when the call returns, it leaves
 		}

@@ -51,8 +51,8 @@ func (o *Options) overtime() time.Duration { return min(time.Second, o.StepTime/
 // guard makes a call within its time. A panic is a failure of which it is not known what
 // it left behind, as is a call that does not come back; the latter keeps its place at
 // the target until it does.
-func (e *Engine) guard(ctx context.Context, call func(context.Context) (target.Credential, error), leave func()) (r result, hangs bool) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.o.StepTime)
+func (e *Engine) guard(ctx context.Context, within time.Duration, call func(context.Context) (target.Credential, error), leave func()) (r result, hangs bool) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 	defer cancel()
 	done := make(chan result, 1)
 	go func() {
@@ -65,7 +65,7 @@ func (e *Engine) guard(ctx context.Context, call func(context.Context) (target.C
 		}()
 		r.made, r.err = call(ctx)
 	}()
-	timer := time.NewTimer(e.o.StepTime + e.o.overtime())
+	timer := time.NewTimer(within + e.o.overtime())
 	defer timer.Stop()
 	select {
 	case r := <-done:
@@ -75,7 +75,7 @@ func (e *Engine) guard(ctx context.Context, call func(context.Context) (target.C
 			<-done
 			leave()
 		}()
-		return result{err: target.Errorf(target.Uncertain, nil, "the rotator did not come back within %s", e.o.StepTime)}, true
+		return result{err: target.Errorf(target.Uncertain, nil, "the rotator did not come back within %s", within.Round(time.Millisecond))}, true
 	}
 }
 

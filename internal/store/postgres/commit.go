@@ -69,11 +69,13 @@ const (
 	queue = "SELECT number, chained FROM rekey.log_head WHERE id = 1 FOR UPDATE"
 )
 
-// settings are for a transaction of so many changes. A process that stops within it must
-// not hold up the others for long, and an answer to COMMIT must mean that it is on the
-// disk.
+// settings are for a transaction of so many changes. A process that stops within it, or
+// is cut off, must not hold up the others for long, be it that the database waits for what
+// it says next or for it to take what it has asked for; and an answer to COMMIT must mean
+// that it is on the disk. Not every database knows tcp_user_timeout.
 func settings(changes int) string {
 	return fmt.Sprintf(`SELECT set_config('idle_in_transaction_session_timeout', '%d', true), set_config('lock_timeout', '%d', true),
+		CASE WHEN current_setting('tcp_user_timeout', true) IS NOT NULL THEN set_config('tcp_user_timeout', '%[1]d', true) END,
 		CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', true) END`,
 		(thinkingTime + allowance(changes)).Milliseconds(), queueTime.Milliseconds())
 }
@@ -105,11 +107,11 @@ func (s *Store) transact(ctx context.Context, mark [16]byte, sets []*row.Set, ch
 	}, "SELECT min_compatible FROM rekey.schema_version WHERE id = 1")
 	needed.look(p, l)
 
-	c, err := s.pool.Acquire(ctx)
+	c, err := s.borrow(ctx)
 	if err != nil {
 		return nil, store.Position{}, err
 	}
-	defer c.Release() // which closes a connection that is still in the transaction
+	defer giveBack(c)
 	if _, err := p.run(ctx, c.Conn().PgConn()); err != nil {
 		return nil, store.Position{}, err
 	}

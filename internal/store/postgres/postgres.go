@@ -80,7 +80,8 @@ const (
 
 // How long one attempt takes at most, if a process stops or the network swallows
 // everything: the wait in the queue, what a process does between its two round trips, the
-// whole transaction, and a read. Large transactions are allowed more.
+// whole transaction, and a read, which has as long for getting a connection. Large
+// transactions are allowed more.
 const (
 	queueTime    = 60 * time.Second
 	thinkingTime = 5 * time.Second
@@ -130,6 +131,7 @@ func connect(ctx context.Context, url string, writes bool) (*Store, error) {
 	if writes && severalHosts(config.ConnConfig) && config.ConnConfig.ValidateConnect == nil {
 		config.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite // of several hosts the one that takes writes
 	}
+	connections(config)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fault.Wrap(err, "the database")
@@ -144,16 +146,6 @@ func severalHosts(config *pgx.ConnConfig) bool {
 	return slices.ContainsFunc(config.Fallbacks, func(f *pgconn.FallbackConfig) bool {
 		return f.Host != config.Host || f.Port != config.Port
 	})
-}
-
-// with lends a connection to f.
-func (s *Store) with(ctx context.Context, f func(*pgxpool.Conn) error) error {
-	c, err := s.pool.Acquire(ctx)
-	if err != nil {
-		return err
-	}
-	defer c.Release()
-	return f(c)
 }
 
 // persist repeats what the database asks to repeat, and what failed because it could not

@@ -87,6 +87,12 @@ func Run(dir, name string, arguments ...string) error {
 // Start starts a server and waits until it is ready. It ends with the tests, however
 // they end; stop ends it before.
 func Start(c *exec.Cmd, ready func() error) (stop func(), err error) {
+	return StartBy(c, (*exec.Cmd).Start, ready)
+}
+
+// StartBy is Start by a function that starts the process somewhere else, such as in
+// another network.
+func StartBy(c *exec.Cmd, start func(*exec.Cmd) error, ready func() error) (stop func(), err error) {
 	var output bytes.Buffer
 	c.Stdout, c.Stderr = &output, &output
 	c.SysProcAttr.Pdeathsig = syscall.SIGKILL
@@ -95,7 +101,7 @@ func Start(c *exec.Cmd, ready func() error) (stop func(), err error) {
 		// The signal comes when the thread ends that started the process, so this
 		// thread has to live as long.
 		runtime.LockOSThread()
-		err := c.Start()
+		err := start(c)
 		started <- err
 		if err == nil {
 			_ = c.Wait() // its end is told by ended, and why by its output

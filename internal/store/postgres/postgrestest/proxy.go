@@ -74,9 +74,19 @@ func (p *Proxy) Freeze() (thaw func()) {
 	return sync.OnceFunc(func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		close(p.ice)
+		if p.ice != nil {
+			close(p.ice)
+		}
 		p.ice = nil
 	})
+}
+
+// Forget ends a freeze for new connections. Those that have said something meanwhile stay
+// as they are, as if a firewall had forgotten them.
+func (p *Proxy) Forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ice = nil
 }
 
 // pass waits while nothing moves.

@@ -27,23 +27,26 @@ type Server struct {
 	Data string // its directory
 	Stop func() // as kill -9 would
 
+	Host   string                  // where clients find it; loopback, unless a test has a network of its own
+	Launch func(c *exec.Cmd) error // starts its process, there; nil for here
+
 	home      string
 	settings  []string
 	databases atomic.Int64
 }
 
 // New makes the directory data for a server beneath home, which belongs to the servers'
-// user, with rules in the form of pg_hba.conf beside the one that lets everybody in who
-// has a password.
+// user, with rules in the form of pg_hba.conf beside those that let everybody in who is
+// on this machine and has a password.
 func New(home, data, rules string) (*Server, error) {
-	s := &Server{Data: filepath.Join(home, data), home: home}
+	s := &Server{Data: filepath.Join(home, data), Host: "127.0.0.1", home: home}
 	if err := targettest.WriteFile(home, User, Password); err != nil {
 		return nil, err
 	}
 	if err := targettest.Run(home, "initdb", "-D", s.Data, "-U", User, "--pwfile="+User, "-A", "scram-sha-256", "-E", "UTF8", "--no-sync"); err != nil {
 		return nil, err
 	}
-	return s, targettest.WriteFile(s.Data, "pg_hba.conf", rules+"host all all 127.0.0.1/32 scram-sha-256\nhost replication all 127.0.0.1/32 scram-sha-256\n")
+	return s, targettest.WriteFile(s.Data, "pg_hba.conf", rules+"local all all scram-sha-256\nhost all all 127.0.0.1/32 scram-sha-256\nhost replication all 127.0.0.1/32 scram-sha-256\n")
 }
 
 // Start starts it at a free port, with settings of the form name=value.
@@ -57,7 +60,12 @@ func (s *Server) Start(settings ...string) (err error) {
 
 // Standby starts a server that follows this one, which must let it in.
 func (s *Server) Standby(data string, settings ...string) (*Server, error) {
-	standby := &Server{Data: filepath.Join(s.home, data), home: s.home}
+	return s.StandbyBy(nil, data, settings...)
+}
+
+// StandbyBy is Standby with a function that starts the process.
+func (s *Server) StandbyBy(launch func(*exec.Cmd) error, data string, settings ...string) (*Server, error) {
+	standby := &Server{Data: filepath.Join(s.home, data), Host: "127.0.0.1", Launch: launch, home: s.home}
 	if err := targettest.Run(s.home, "pg_basebackup", "-D", standby.Data, "-R", "-X", "stream", "-c", "fast", "--no-sync",
 		"-d", s.URL("postgres")+"&application_name=standby"); err != nil {
 		return nil, err
@@ -75,7 +83,11 @@ func (s *Server) Restart() error {
 	if err != nil {
 		return err
 	}
-	s.Stop, err = targettest.Start(c, func() error { return s.Run("SELECT 1") })
+	launch := s.Launch
+	if launch == nil {
+		launch = (*exec.Cmd).Start
+	}
+	s.Stop, err = targettest.StartBy(c, launch, func() error { return s.Run("SELECT 1") })
 	return err
 }
 
@@ -98,7 +110,7 @@ func (s *Server) Name(url string) string {
 }
 
 func (s *Server) psql(database, user, password, sql string) error {
-	c := exec.Command("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", strconv.Itoa(s.Port), "-d", database, "-U", user)
+	c := exec.Command("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", s.home, "-p", strconv.Itoa(s.Port), "-d", database, "-U", user)
 	c.Env = append(os.Environ(), "PGPASSWORD="+password, "PGCLIENTENCODING=UTF8")
 	c.Stdin = strings.NewReader(sql)
 	if out, err := c.CombinedOutput(); err != nil {
@@ -108,11 +120,13 @@ func (s *Server) psql(database, user, password, sql string) error {
 }
 
 // URL is that of a database.
-func (s *Server) URL(database string) string { return URL(s.Port, database) }
+func (s *Server) URL(database string) string { return url(s.Host, s.Port, database) }
 
 // URL is that of a database behind a port on loopback.
-func URL(port int, database string) string {
-	return fmt.Sprintf("postgres://%s:%s@127.0.0.1:%d/%s?sslmode=disable", User, Password, port, database)
+func URL(port int, database string) string { return url("127.0.0.1", port, database) }
+
+func url(host string, port int, database string) string {
+	return fmt.Sprintf("postgres://%s:%s@%s:%d/%s?sslmode=disable", User, Password, host, port, database)
 }
 
 // Database makes an empty database and returns its URL.
