@@ -45,6 +45,7 @@ func run(m *testing.M) int {
 	defer stopDatabase()
 	os.Setenv("GORACE", "atexit_sleep_ms=0")               // or each command takes a second to end
 	if binary = os.Getenv(programVariable); binary != "" { // of the test that has started this one
+		plain = binary
 		return m.Run()
 	}
 	binary, plain = filepath.Join(home, "rekey"), filepath.Join(home, "rekey-plain")

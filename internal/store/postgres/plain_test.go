@@ -17,7 +17,7 @@ var plainWords = words(`
 	INSERT INTO VALUES ON CONFLICT DO NOTHING UPDATE SET DELETE FOR
 	BEGIN ISOLATION LEVEL READ COMMITTED REPEATABLE ONLY WRITE COMMIT ROLLBACK SHOW
 	CREATE SCHEMA TABLE INDEX IF NOT EXISTS PRIMARY KEY NULL DROP LOCAL
-	ALTER ADD COLUMN DEFAULT
+	ALTER ADD COLUMN DEFAULT IS
 	BIGINT BYTEA BOOLEAN`)
 
 // The functions that may be called.
@@ -27,8 +27,9 @@ var plainFunctions = words(`set_config current_setting coalesce count max unnest
 var noNames = words(`LISTEN NOTIFY UNLISTEN LOCK TEMP TEMPORARY SKIP LOCKED NOWAIT SERIAL BIGSERIAL GENERATED SEQUENCE TRIGGER FUNCTION
 	PROCEDURE EXECUTE PREPARE DECLARE CURSOR COPY REFERENCES TABLESAMPLE`)
 
-// The settings that may be made, all of them until the end of the transaction.
-var plainSettings = words(`idle_in_transaction_session_timeout lock_timeout synchronous_commit`)
+// The settings that may be made, all of them until the end of the transaction. The last is
+// made only where there is such a setting.
+var plainSettings = words(`idle_in_transaction_session_timeout lock_timeout synchronous_commit tcp_user_timeout`)
 
 func words(text string) []string { return strings.Fields(strings.ToLower(text)) }
 
