@@ -46,14 +46,22 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 	}
 	elsewhere := strings.Replace(api.URL, "localhost", "127.0.0.1", 1)
 	targettest.Issuing{
-		Kind:     gcp.Kind(),
+		Kind:   gcp.Kind(),
+		Server: "a server of our own that checks assertions and does what Google documents; no cloud",
+		Without: targettest.Without{
+			targettest.RefusedValue: "the cloud makes the key",
+			targettest.HostileUsers: "the name is in the key file, and what is no key file is refused",
+			targettest.StatementLog: "a server of our own has none",
+		},
 		Modes:    []targettest.Mode{targettest.Self, targettest.Admin},
 		Account:  api.Account,
 		Endpoint: "iam-endpoint",
-		Elsewhere: map[string]targettest.Elsewhere{
+		Untrusted: map[string]targettest.Elsewhere{
 			"an authority that did not sign": targettest.Fails(value("ca", other.PEM), target.Refused, "unknown authority"),
-			"an authority that is none":      targettest.Fails(value("ca", "trust me"), target.Refused, "PEM"),
 			"another host's certificate":     targettest.Fails(func(a targettest.Account) { a.Annotations[prefix+"token-endpoint"] = elsewhere }, target.Refused, "another host"),
+		},
+		Elsewhere: map[string]targettest.Elsewhere{
+			"an authority that is none": targettest.Fails(value("ca", "trust me"), target.Refused, "PEM"),
 			"an administrator without a key": targettest.Fails(func(a targettest.Account) {
 				a.Annotations[prefix+"admin-key"], a.Values["admin"] = "admin", `{"type":"authorized_user"}`
 			}, target.Refused, "key file"),

@@ -40,6 +40,8 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 	}
 	targettest.Suite{
 		Kind:      ldap.Kind(),
+		Server:    "OpenLDAP's slapd",
+		Without:   targettest.Without{},
 		Modes:     []targettest.Mode{targettest.Self, targettest.Admin},
 		Account:   directory.Account,
 		Login:     directory.Login,
@@ -48,16 +50,20 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 		BadValue: func(user string) string {
 			return "tiny"
 		},
-		Elsewhere: map[string]targettest.Elsewhere{
+		Log:   func(t *testing.T) string { return directory.Log(t) },
+		Trace: "PASSMOD",
+		Untrusted: map[string]targettest.Elsewhere{
 			"an authority that did not sign":  fails(set("ca", other.PEM), target.Refused, "unknown authority"),
 			"another host's certificate":      fails(set("url", fmt.Sprintf("ldaps://127.0.0.1:%d", directory.TLS)), target.Refused, "another host"),
 			"the same, when TLS begins later": fails(set("url", fmt.Sprintf("ldap://127.0.0.1:%d", directory.Plain)), target.Refused, "another host"),
 			"no TLS where there should be":    fails(set("url", fmt.Sprintf("ldaps://localhost:%d", directory.Plain)), target.Unreachable, "connection"),
-			"a URL with a password":           fails(set("url", "ldap://a:b@localhost"), target.Refused, "url"),
-			"a URL with a search":             fails(set("url", "ldap://localhost/dc=test??sub"), target.Refused, "url"),
-			"a name that is none":             fails(set("username", "john"), target.Refused, "distinguished"),
-			"an anonymous name":               fails(set("username", " "), target.Refused, "distinguished"),
-			"an authority that is none":       fails(set("ca", "trust me"), target.Refused, "PEM"),
+		},
+		Elsewhere: map[string]targettest.Elsewhere{
+			"a URL with a password":     fails(set("url", "ldap://a:b@localhost"), target.Refused, "url"),
+			"a URL with a search":       fails(set("url", "ldap://localhost/dc=test??sub"), target.Refused, "url"),
+			"a name that is none":       fails(set("username", "john"), target.Refused, "distinguished"),
+			"an anonymous name":         fails(set("username", " "), target.Refused, "distinguished"),
+			"an authority that is none": fails(set("ca", "trust me"), target.Refused, "PEM"),
 		},
 	}.Run(t)
 }

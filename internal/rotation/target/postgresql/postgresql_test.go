@@ -29,6 +29,8 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 	}
 	targettest.Suite{
 		Kind:    postgresql.Kind(),
+		Server:  "PostgreSQL",
+		Without: targettest.Without{targettest.OwnPrivilege: "a role may always change its own password"},
 		Modes:   []targettest.Mode{targettest.Self, targettest.Admin, targettest.Alternating},
 		Account: tls.Account,
 		Login:   tls.Login,
@@ -36,7 +38,9 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 		Passwords: []string{`it's "so" 1 \ $1 ; --`, " 1 space at both ends ", "Größe-Ключ-鍵-1", "p@ss:w/ord?1#[%41]&sslmode=disable",
 			"tab\tand\nline 1", strings.Repeat("long1", 200)},
 		BadValue: func(user string) string { return user },
-		Elsewhere: map[string]targettest.Elsewhere{
+		Log:      func(t *testing.T) string { return tls.Log(t) + plain.Log(t) },
+		Trace:    " PASSWORD 'SCRAM-SHA-256$4096:",
+		Untrusted: map[string]targettest.Elsewhere{
 			"an authority that did not sign": fails(set("ca", other.PEM), target.Refused, "unknown authority"),
 			"another host's certificate":     fails(set("url", fmt.Sprintf("127.0.0.1:%d/postgres", tls.Port)), target.Refused, "another host"),
 			"a server without TLS":           fails(set("url", plain.Address("")), target.Refused, "has no TLS"),
@@ -44,6 +48,8 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 				a.Values["username"] = "clear"
 			}, target.Refused, "scram-sha-256"),
 			"a method that asks for none": fails(func(a targettest.Account) { a.Values["username"] = "trusted" }, target.Refused, "scram-sha-256"),
+		},
+		Elsewhere: map[string]targettest.Elsewhere{
 			"a user whom the server bars": fails(func(a targettest.Account) { a.Values["username"] = "barred" }, target.Refused, "pg_hba"),
 			"no such database":            fails(set("url", fmt.Sprintf("localhost:%d/nowhere", tls.Port)), target.Refused, "nowhere"),
 			"a URL with a password":       fails(set("url", "someone:else@localhost/postgres"), target.Refused, "variables of their own"),
