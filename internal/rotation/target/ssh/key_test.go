@@ -45,6 +45,8 @@ func TestKeysKeepThePromisesOfATarget(t *testing.T) {
 			{Name: "a file that is none", Annotations: map[string]string{"file": ".ssh/"}, At: "file"},
 			{Name: "half an administrator", Annotations: map[string]string{"admin-password": "p"}, At: "admin-username"},
 		},
+		Log:   func(t *testing.T) string { return host.Log(t) },
+		Trace: "Accepted publickey for",
 		Untrusted: map[string]targettest.Elsewhere{
 			"another host's key": fails(set("host-key", pam.Keys["ed25519"]), target.Refused, "not trusted"),
 		},

@@ -43,6 +43,8 @@ func TestPasswordsKeepThePromisesOfATarget(t *testing.T) {
 		Users:     []string{"a$(id)", `a'b"c`, "Größe", "a b;*", `a\b&|`, "`id`", "a@b%"},
 		Passwords: []string{`it's "so" 1 \ $1 ; --`, " 1 space at both ends ", "Größe-Ключ-鍵-1", "p@ss:w/ord?1#[%41]", strings.Repeat("long1", 100)},
 		BadValue:  func(string) string { return "with\ta-Tabulator1" },
+		Log:       func(t *testing.T) string { return host.Log(t) },
+		Trace:     "Accepted password for",
 		Untrusted: map[string]targettest.Elsewhere{
 			"another host's key":         fails(set("host-key", pam.Keys["ed25519"]), target.Refused, "not trusted"),
 			"a host key of another kind": fails(set("host-key", "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBEmKSENjQEezOmxkZMy7opKgwFB9nkt5YRrYMjNuG5N87uRgg6CLrbo5wAdT/y6v0mKV0U2w0WZ2YB/++Tpockg="), target.Refused, "host-key"),

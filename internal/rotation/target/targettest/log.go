@@ -14,11 +14,17 @@ type generated struct {
 	all []string
 }
 
-func (g *generated) add(password string) {
-	if g != nil {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		g.all = append(g.all, password)
+// add remembers a password, or the lines of a private key, each of which is too much.
+func (g *generated) add(value string) {
+	if g == nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for line := range strings.Lines(value) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "-----") {
+			g.all = append(g.all, line)
+		}
 	}
 }
 
