@@ -72,12 +72,16 @@ func TestWhatAServerSaysHasAClass(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for number, want := range map[int32]target.Class{1205: target.Unreachable, 6005: target.Uncertain, 15118: target.Refused, 15151: target.Refused, 102: target.Refused} {
+	for number, want := range map[int32]target.Class{1205: target.Unreachable, 6005: target.Uncertain, 15113: target.Refused, 15114: target.Refused, 15115: target.Refused, 15118: target.Refused, 15119: target.Refused, 15151: target.Refused, 102: target.Refused} {
 		strict.Create("classed", "old-Password-1")
 		strict.Fail(number)
 		_, err := made.Apply(within(t, 5*time.Second), credential("old-Password-1"), credential("new-Password-1"))
 		if target.ClassOf(err) != want || err == nil || strings.Contains(err.Error(), "in words") {
 			t.Errorf("error %d: %v, want %v", number, err, want)
+		}
+		// Of these another password would meet a rule of the first kind only.
+		if e, ok := err.(*target.Error); ok && e.BadValue != (number >= 15115 && number <= 15119) {
+			t.Errorf("error %d: because of the value: %v", number, e.BadValue)
 		}
 	}
 	strict.Fail(0)
