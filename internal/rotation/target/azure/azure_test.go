@@ -2,8 +2,6 @@ package azure_test
 
 import (
 	"context"
-	"crypto/rand"
-	"net"
 	"os"
 	"strings"
 	"testing"
@@ -78,16 +76,7 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 
 func bind(t *testing.T, a targettest.Account) target.Target {
 	t.Helper()
-	var d net.Dialer
-	values := map[string]secret.Bytes{}
-	for name, value := range a.Values {
-		values[name] = secret.FromString(value)
-	}
-	made, err := azure.Kind().Bind(target.Binding{Annotations: a.Annotations, Values: values, Dial: d.DialContext, Rand: rand.Reader})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return made
+	return targettest.Bind(t, azure.Kind(), a)
 }
 
 func TestAnAdministratorNeedsNoSecretThatWorksAndHasToLogIn(t *testing.T) {

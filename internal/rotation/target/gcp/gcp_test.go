@@ -2,8 +2,6 @@ package gcp_test
 
 import (
 	"context"
-	"crypto/rand"
-	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -14,7 +12,6 @@ import (
 	"rekey/internal/rotation/target/gcp"
 	"rekey/internal/rotation/target/targettest"
 	"rekey/internal/rotation/target/targettest/gcptest"
-	"rekey/internal/secret"
 )
 
 const prefix = "rotation/gcp/service-account-key/"
@@ -71,16 +68,7 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 
 func bind(t *testing.T, a targettest.Account) target.Target {
 	t.Helper()
-	var d net.Dialer
-	values := map[string]secret.Bytes{}
-	for name, value := range a.Values {
-		values[name] = secret.FromString(value)
-	}
-	made, err := gcp.Kind().Bind(target.Binding{Annotations: a.Annotations, Values: values, Dial: d.DialContext, Rand: rand.Reader})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return made
+	return targettest.Bind(t, gcp.Kind(), a)
 }
 
 func TestAnAdministratorNeedsNoKeyThatWorksAndHasToLogIn(t *testing.T) {

@@ -2,8 +2,8 @@ package ldap_test
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -70,23 +70,43 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 
 func TestAPasswordThatADirectoryWouldTakeForAHashIsRefused(t *testing.T) {
 	a := directory.Account(t, targettest.Ask{Mode: targettest.Self, Users: []string{"hashed"}, Password: "old-Password-1"})
-	values := map[string]secret.Bytes{}
-	for name, v := range a.Values {
-		values[name] = secret.FromString(v)
-	}
-	var d net.Dialer
-	made, err := ldap.Kind().Bind(target.Binding{Annotations: a.Annotations, Values: values, Dial: d.DialContext, Rand: rand.Reader})
-	if err != nil {
-		t.Fatal(err)
-	}
+	made := targettest.Bind(t, ldap.Kind(), a)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	current := target.Credential{target.Main: secret.FromString("old-Password-1")}
-	_, err = made.Apply(ctx, current, target.Credential{target.Main: secret.FromString("{SSHA}not-a-hash")})
+	_, err := made.Apply(ctx, current, target.Credential{target.Main: secret.FromString("{SSHA}not-a-hash")})
 	if e, ok := err.(*target.Error); !ok || e.Class != target.Refused || !e.BadValue {
 		t.Errorf("%v, want a refusal of the value", err)
 	}
 	if err := made.Probe(ctx, current); err != nil {
 		t.Error(err)
+	}
+}
+
+// A directory without TLS, or somebody on the way who says so, is not told the password.
+func TestADirectoryThatRefusesTLSIsToldNothingMore(t *testing.T) {
+	const refusal = "\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\x02\x04\x00\x04\x00" // protocolError
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	heard := make(chan string, 1)
+	go targettest.Accept(l, func(conn net.Conn) {
+		request := make([]byte, 1024)
+		n, err := conn.Read(request)
+		if err == nil {
+			_, err = io.WriteString(conn, refusal)
+		}
+		rest, _ := io.ReadAll(conn) // until the other side goes
+		heard <- fmt.Sprintf("%q %v %q", request[:n], err, rest)
+	})
+	a := targettest.Reached{Kind: "ldap/password", Values: map[string]string{"url": "ldap://" + l.Addr().String()}}.Account(targettest.Ask{Mode: targettest.Self, Users: []string{"cn=app,dc=test"}})
+	err = targettest.Bind(t, ldap.Kind(), a).Probe(t.Context(), target.Credential{target.Main: secret.FromString("old-Password-1")})
+	if target.ClassOf(err) != target.Refused || !strings.Contains(err.Error(), "TLS") {
+		t.Error(err)
+	}
+	if got := <-heard; !strings.Contains(got, "1.3.6.1.4.1.1466.20037") || strings.Contains(got, "old-Password") || !strings.HasSuffix(got, ` <nil> ""`) {
+		t.Errorf("it heard %s", got)
 	}
 }

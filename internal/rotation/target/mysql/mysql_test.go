@@ -2,9 +2,7 @@ package mysql_test
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -62,16 +60,7 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 
 func bind(t *testing.T, annotations, values map[string]string) target.Target {
 	t.Helper()
-	secrets := map[string]secret.Bytes{}
-	for name, v := range values {
-		secrets[name] = secret.FromString(v)
-	}
-	var d net.Dialer
-	made, err := mysql.Kind().Bind(target.Binding{Annotations: annotations, Values: secrets, Dial: d.DialContext, Rand: rand.Reader})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return made
+	return targettest.Bind(t, mysql.Kind(), targettest.Account{Annotations: annotations, Values: values})
 }
 
 func within(t *testing.T, d time.Duration) context.Context {

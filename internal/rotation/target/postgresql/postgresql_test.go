@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -75,16 +74,7 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 
 func bind(t *testing.T, a targettest.Account) target.Target {
 	t.Helper()
-	values := map[string]secret.Bytes{}
-	for name, v := range a.Values {
-		values[name] = secret.FromString(v)
-	}
-	var d net.Dialer
-	made, err := postgresql.Kind().Bind(target.Binding{Annotations: a.Annotations, Values: values, Dial: d.DialContext, Rand: strings.NewReader(strings.Repeat("seed", 999))})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return made
+	return targettest.Bind(t, postgresql.Kind(), a)
 }
 
 func within(t *testing.T, d time.Duration) context.Context {

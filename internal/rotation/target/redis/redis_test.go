@@ -2,9 +2,7 @@ package redis_test
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
-	"net"
 	"os"
 	"strings"
 	"testing"
@@ -72,13 +70,7 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 
 func bind(t *testing.T, s *redistest.Server, user string) target.Target {
 	t.Helper()
-	var d net.Dialer
-	made, err := redis.Kind().Bind(target.Binding{Dial: d.DialContext, Rand: rand.Reader, Values: map[string]secret.Bytes{
-		"url": secret.FromString(fmt.Sprintf("127.0.0.1:%d?sslmode=disable", s.Port)), "username": secret.FromString(user)}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return made
+	return targettest.Bind(t, redis.Kind(), targettest.Account{Values: map[string]string{"url": fmt.Sprintf("127.0.0.1:%d?sslmode=disable", s.Port), "username": user}})
 }
 
 func credential(password string) target.Credential {
@@ -87,12 +79,7 @@ func credential(password string) target.Credential {
 
 // A Redis waits for the end of the line that it takes TLS for.
 func TestAPortWithoutTLSIsToldNothing(t *testing.T) {
-	var d net.Dialer
-	made, err := redis.Kind().Bind(target.Binding{Dial: d.DialContext, Rand: rand.Reader, Values: map[string]secret.Bytes{
-		"url": secret.FromString(fmt.Sprintf("localhost:%d", saves.Port)), "username": secret.FromString("default")}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	made := targettest.Bind(t, redis.Kind(), targettest.Account{Values: map[string]string{"url": fmt.Sprintf("localhost:%d", saves.Port), "username": "default"}})
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	if err := made.Probe(ctx, credential(redistest.Password)); target.ClassOf(err) != target.Unreachable {

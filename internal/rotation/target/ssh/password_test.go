@@ -2,10 +2,8 @@ package ssh_test
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -64,16 +62,7 @@ func TestPasswordsKeepThePromisesOfATarget(t *testing.T) {
 // bind makes a target of an account.
 func bind(t *testing.T, kind target.Kind, a targettest.Account) target.Target {
 	t.Helper()
-	values := map[string]secret.Bytes{}
-	for name, v := range a.Values {
-		values[name] = secret.FromString(v)
-	}
-	var d net.Dialer
-	made, err := kind.Bind(target.Binding{Annotations: a.Annotations, Values: values, Dial: d.DialContext, Rand: rand.Reader})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return made
+	return targettest.Bind(t, kind, a)
 }
 
 func within(t *testing.T) context.Context {

@@ -2,9 +2,7 @@ package webhook_test
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/pem"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -66,16 +64,7 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 
 func bind(t *testing.T, a targettest.Account, now func() time.Time) target.Target {
 	t.Helper()
-	values := map[string]secret.Bytes{}
-	for name, v := range a.Values {
-		values[name] = secret.FromString(v)
-	}
-	var d net.Dialer
-	made, err := webhook.Kind(now).Bind(target.Binding{Annotations: a.Annotations, Values: values, Dial: d.DialContext, Rand: rand.Reader})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return made
+	return targettest.Bind(t, webhook.Kind(now), a)
 }
 
 func within(t *testing.T, d time.Duration) context.Context {
