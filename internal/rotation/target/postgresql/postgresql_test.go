@@ -199,3 +199,11 @@ func TestTheEnvironmentOfTheProcessDoesNotMatter(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestTheNewPasswordIsNotSent(t *testing.T) {
+	for _, mode := range []targettest.Mode{targettest.Self, targettest.Admin} {
+		a := plain.Account(t, targettest.Ask{Mode: mode, Users: []string{"overheard_" + string(mode)}, Password: "old-Password-1"})
+		a.Values["url"] = plain.Address("?sslmode=disable")
+		targettest.SendsAVerifier(t, postgresql.Kind(), a)
+	}
+}

@@ -116,3 +116,11 @@ func TestAServerThatWouldForgetIsRefused(t *testing.T) {
 		t.Errorf("the new password: %v", err)
 	}
 }
+
+func TestTheNewPasswordIsNotSent(t *testing.T) {
+	for _, mode := range []targettest.Mode{targettest.Self, targettest.Admin} {
+		a := saves.Account(t, targettest.Ask{Mode: mode, Users: []string{"overheard_" + string(mode)}, Password: "old-Password-1"})
+		a.Values["url"] = fmt.Sprintf("localhost:%d?sslmode=disable", saves.Port)
+		targettest.SendsAVerifier(t, redis.Kind(), a)
+	}
+}

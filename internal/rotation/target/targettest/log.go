@@ -1,11 +1,18 @@
 package targettest
 
 import (
+	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
+	"net"
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"rekey/internal/rotation/target"
+	"rekey/internal/secret"
 )
 
 // generated are the passwords that a kind has made in the course of a suite.
@@ -62,4 +69,66 @@ func Leak(text string, passwords []string) string {
 		}
 	}
 	return ""
+}
+
+// SendsAVerifier checks that what a kind sends to change a password, without TLS around it,
+// does not have the new one. The account has the password "old-Password-1".
+func SendsAVerifier(t *testing.T, kind target.Kind, a Account) {
+	t.Helper()
+	var heard overheard
+	values := map[string]secret.Bytes{}
+	for name, v := range a.Values {
+		values[name] = secret.FromString(v)
+	}
+	made, err := kind.Bind(target.Binding{Annotations: a.Annotations, Values: values, Dial: heard.dial, Rand: rand.Reader})
+	if err != nil {
+		t.Fatal(err)
+	}
+	current := target.Credential{target.Main: secret.FromString("old-Password-1")}
+	next, err := made.Candidate(current)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if _, err := made.Apply(ctx, current, next); err != nil {
+		t.Fatal(err)
+	}
+	said := heard.String()
+	if !strings.Contains(said, a.Values["username"]) {
+		t.Errorf("not even the name of the user is heard: %q", said)
+	}
+	if found := Leak(said, []string{next[target.Main].RevealString()}); found != "" {
+		t.Errorf("the new password is sent: %q", found)
+	}
+}
+
+// overheard is all that is said to whomever it dials.
+type overheard struct {
+	mu   sync.Mutex
+	said strings.Builder
+}
+
+func (o *overheard) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.said.String()
+}
+
+func (o *overheard) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, network, address)
+	return &spoken{conn, o}, err
+}
+
+type spoken struct {
+	net.Conn
+	to *overheard
+}
+
+func (s *spoken) Write(b []byte) (int, error) {
+	s.to.mu.Lock()
+	defer s.to.mu.Unlock()
+	s.to.said.Write(b)
+	return s.Conn.Write(b)
 }

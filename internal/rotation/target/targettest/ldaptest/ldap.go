@@ -62,7 +62,7 @@ dbnosync
 overlay ppolicy
 ppolicy_default cn=policy,dc=test
 ppolicy_hash_cleartext
-access to filter=(description=weak) attrs=userPassword by anonymous auth by * none
+access to filter=(description=weak) attrs=userPassword by self auth by anonymous auth by * none
 access to attrs=userPassword by dn.exact=cn=admin,dc=test write by self write by anonymous auth by * none
 access to * by * read
 `, "DIR", site.Dir)
