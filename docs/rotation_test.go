@@ -103,4 +103,14 @@ func TestRotationExamples(t *testing.T) {
 	if len(rotators) != len(targets().Kinds) {
 		t.Errorf("not one example for each kind: %v", rotators)
 	}
+	page, err := os.ReadFile("rotation.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, tested, _ := strings.Cut(string(page), "\n## How the kinds are tested\n")
+	for name := range targets().Kinds {
+		if !strings.Contains(tested, "\n| `"+name+"` | ") { // what is in the row is for its tests to say
+			t.Errorf("the page does not say what %s is tested against", name)
+		}
+	}
 }

@@ -192,13 +192,24 @@ func (w *world) value(name string) string {
 	w.Helper()
 	_, err := w.LoadPolicy(ctx, core.Operator(), "acme:policy:root", policy.Add, []byte("- !permit {role: !user admin, privileges: [read, execute], resource: !variable db/"+name+"}"))
 	must(w, err)
+	return w.read(name)
+}
+
+// read is the same, once somebody may read it.
+func (w *world) read(name string) string {
+	w.Helper()
+	v, err := w.Secret(ctx, w.admin(), variable(name), 0)
+	must(w, err)
+	return v.Value.RevealString()
+}
+
+func (w *world) admin() core.Caller {
+	w.Helper()
 	key, err := w.RetrieveKey(ctx, core.Operator(), "acme:user:admin")
 	must(w, err)
 	caller, err := w.Basic(ctx, core.Origin{}, "acme", "admin", key)
 	must(w, err)
-	v, err := w.Secret(ctx, caller, variable(name), 0)
-	must(w, err)
-	return v.Value.RevealString()
+	return caller
 }
 
 // eventually waits, within a bound that only a broken engine needs.

@@ -2,6 +2,15 @@
 // credential work there, to try one, and to end an old one. Each kind is a small
 // package below this one; its author reads this page and one example.
 //
+// The example for passwords of users is redis. Package password does all that such kinds
+// share: a kind beside those says how to log in and how to set a password (its System and
+// Session), and reads the failures of its network by transport. Where the target makes the
+// credential, the example is aws, and cloud has what is shared. Kind and Target below are
+// for what is neither, as ssh/key. A new kind is then one line in internal/server, which
+// lists them; a server for its tests below targettest, a real one if there is one; one test
+// that runs targettest.Suite (or Issuing) against it, which says what else the kind has to
+// show, or wants a reason; and an example and a row of each table in docs/rotation.md.
+//
 // A target knows nothing of versions, schedules, leases, retries or crashes: the
 // engine calls Apply, Probe and Retire again after any of them, as often as it must.
 // So each call is idempotent and holds no state between calls; each obeys its context;

@@ -48,16 +48,26 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 	}
 	elsewhere := strings.Replace(api.URL, "localhost", "127.0.0.1", 1)
 	targettest.Issuing{
-		Kind:     aws.Kind(),
+		Kind:   aws.Kind(),
+		Server: "a server of our own that checks SigV4 and does what AWS documents; no cloud",
+		Without: targettest.Without{
+			targettest.RefusedValue:   "the cloud makes the key",
+			targettest.AdminPrivilege: "a user changes its own keys",
+			targettest.StatementLog:   "a server of our own has none",
+		},
 		Modes:    []targettest.Mode{targettest.Self},
 		Account:  api.Account,
 		Full:     true,
 		Endpoint: "iam-endpoint",
-		Elsewhere: map[string]targettest.Elsewhere{
+		Untrusted: map[string]targettest.Elsewhere{
 			"an authority that did not sign": targettest.Fails(value("ca", other.PEM), target.Refused, "unknown authority"),
-			"an authority that is none":      targettest.Fails(value("ca", "trust me"), target.Refused, "PEM"),
 			"another host's certificate":     targettest.Fails(func(a targettest.Account) { a.Annotations[prefix+"iam-endpoint"] = elsewhere }, target.Refused, "another host"),
-			"a region that is none":          targettest.Fails(value("region", "../eu"), target.Refused, "eu-central-1"),
+		},
+		Elsewhere: map[string]targettest.Elsewhere{
+			"an authority that is none": targettest.Fails(value("ca", "trust me"), target.Refused, "PEM"),
+		},
+		Hostile: map[string]targettest.Elsewhere{
+			"a region that is none": targettest.Fails(value("region", "../eu"), target.Refused, "eu-central-1"),
 		},
 	}.Run(t)
 }

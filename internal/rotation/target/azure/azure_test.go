@@ -2,8 +2,6 @@ package azure_test
 
 import (
 	"context"
-	"crypto/rand"
-	"net"
 	"os"
 	"strings"
 	"testing"
@@ -50,35 +48,35 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 	}
 	elsewhere := strings.Replace(api.URL, "localhost", "127.0.0.1", 1)
 	targettest.Issuing{
-		Kind:     azure.Kind(),
+		Kind:   azure.Kind(),
+		Server: "a server of our own that does what Microsoft documents; no cloud",
+		Without: targettest.Without{
+			targettest.RefusedValue: "the cloud makes the key",
+			targettest.StatementLog: "a server of our own has none",
+		},
 		Modes:    []targettest.Mode{targettest.Self, targettest.Admin},
 		Account:  api.Account,
 		Endpoint: "graph-endpoint",
-		Elsewhere: map[string]targettest.Elsewhere{
+		Untrusted: map[string]targettest.Elsewhere{
 			"an authority that did not sign": targettest.Fails(value("ca", other.PEM), target.Refused, "unknown authority"),
-			"an authority that is none":      targettest.Fails(value("ca", "trust me"), target.Refused, "PEM"),
 			"another host's certificate":     targettest.Fails(annotation("login-endpoint", elsewhere), target.Refused, "another host"),
-			"a tenant that is none":          targettest.Fails(value("tenant_id", "a/b"), target.Refused, "tenant"),
-			"another tenant":                 targettest.Fails(value("tenant_id", "fabrikam.onmicrosoft.com"), target.Refused, "AADSTS90002"),
-			"an application that is none":    targettest.Fails(value("client_id", "app') or ('"), target.Refused, "client id"),
-			"another application":            targettest.Fails(value("client_id", "11111111-2222-3333-4444-555555555555"), target.Refused, "AADSTS700016"),
-			"half an administrator":          targettest.Fails(annotation("admin-client-id", "admin/id"), target.Refused, "nothing without"),
+		},
+		Hostile: map[string]targettest.Elsewhere{
+			"a tenant that is none":       targettest.Fails(value("tenant_id", "a/b"), target.Refused, "tenant"),
+			"an application that is none": targettest.Fails(value("client_id", "app') or ('"), target.Refused, "client id"),
+		},
+		Elsewhere: map[string]targettest.Elsewhere{
+			"an authority that is none": targettest.Fails(value("ca", "trust me"), target.Refused, "PEM"),
+			"another tenant":            targettest.Fails(value("tenant_id", "fabrikam.onmicrosoft.com"), target.Refused, "AADSTS90002"),
+			"another application":       targettest.Fails(value("client_id", "11111111-2222-3333-4444-555555555555"), target.Refused, "AADSTS700016"),
+			"half an administrator":     targettest.Fails(annotation("admin-client-id", "admin/id"), target.Refused, "nothing without"),
 		},
 	}.Run(t)
 }
 
 func bind(t *testing.T, a targettest.Account) target.Target {
 	t.Helper()
-	var d net.Dialer
-	values := map[string]secret.Bytes{}
-	for name, value := range a.Values {
-		values[name] = secret.FromString(value)
-	}
-	made, err := azure.Kind().Bind(target.Binding{Annotations: a.Annotations, Values: values, Dial: d.DialContext, Rand: rand.Reader})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return made
+	return targettest.Bind(t, azure.Kind(), a)
 }
 
 func TestAnAdministratorNeedsNoSecretThatWorksAndHasToLogIn(t *testing.T) {

@@ -131,6 +131,14 @@ func (p *place) class(what string, err error, want ...target.Class) {
 	p.t.Errorf("%s: %v, want %v", what, err, want)
 }
 
+func TestWhatItIsTestedAgainstIsDocumented(t *testing.T) {
+	targettest.Documented(t, conjur.Kind(), "", "rekey; as a Conjur, rekey without the parameters that Conjur does not know; no Conjur", targettest.Without{
+		targettest.RefusedValue: "the server makes the key",
+		targettest.OwnPrivilege: "a role may always change its own key",
+		targettest.StatementLog: "what the logs of rekey hold is tested with its API",
+	})
+}
+
 // Given a key that is handed over, when it rotates three times, then the present key goes on
 // until the new one is used where the server can stage it, and is over from then on.
 func TestItRotates(t *testing.T) {

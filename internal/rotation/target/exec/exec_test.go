@@ -31,11 +31,18 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 		return func(a targettest.Account) { a.Annotations[prefix+name] = value }
 	}
 	targettest.Suite{
-		Kind:      exec.Kind(map[string]exec.Program{"passwords": {Path: program.Path, Args: program.Arguments()}, "missing": {Path: "/no/such/program"}}),
-		Modes:     []targettest.Mode{targettest.Self},
+		Kind:   exec.Kind(map[string]exec.Program{"passwords": {Path: program.Path, Args: program.Arguments()}, "missing": {Path: "/no/such/program"}}),
+		Modes:  []targettest.Mode{targettest.Self},
+		Server: "programs of our own",
+		Without: targettest.Without{
+			targettest.AdminPrivilege:  "who may do what is the program's business",
+			targettest.OwnPrivilege:    "who may do what is the program's business",
+			targettest.NetworkFaults:   "there is none between the server and a program; one that is silent, dies or leaves children behind is tested instead",
+			targettest.UntrustedServer: "a program is named by the server's configuration",
+			targettest.StatementLog:    "the program's business",
+		},
 		Account:   program.Account,
 		Login:     program.Login,
-		Offline:   true,
 		Keeps:     true,
 		Users:     []string{`it's "so" $(id); --`, "Größe\n", "{}"},
 		Passwords: []string{`it's "so" 1 \ $1 ; --`, " 1 space at both ends ", "Größe-Ключ-鍵-1\r\n", "<p@ss&w/ord>", strings.Repeat("long1", 1000)},

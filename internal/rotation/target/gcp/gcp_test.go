@@ -2,8 +2,6 @@ package gcp_test
 
 import (
 	"context"
-	"crypto/rand"
-	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -14,7 +12,6 @@ import (
 	"rekey/internal/rotation/target/gcp"
 	"rekey/internal/rotation/target/targettest"
 	"rekey/internal/rotation/target/targettest/gcptest"
-	"rekey/internal/secret"
 )
 
 const prefix = "rotation/gcp/service-account-key/"
@@ -46,14 +43,22 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 	}
 	elsewhere := strings.Replace(api.URL, "localhost", "127.0.0.1", 1)
 	targettest.Issuing{
-		Kind:     gcp.Kind(),
+		Kind:   gcp.Kind(),
+		Server: "a server of our own that checks assertions and does what Google documents; no cloud",
+		Without: targettest.Without{
+			targettest.RefusedValue: "the cloud makes the key",
+			targettest.HostileUsers: "the name is in the key file, and what is no key file is refused",
+			targettest.StatementLog: "a server of our own has none",
+		},
 		Modes:    []targettest.Mode{targettest.Self, targettest.Admin},
 		Account:  api.Account,
 		Endpoint: "iam-endpoint",
-		Elsewhere: map[string]targettest.Elsewhere{
+		Untrusted: map[string]targettest.Elsewhere{
 			"an authority that did not sign": targettest.Fails(value("ca", other.PEM), target.Refused, "unknown authority"),
-			"an authority that is none":      targettest.Fails(value("ca", "trust me"), target.Refused, "PEM"),
 			"another host's certificate":     targettest.Fails(func(a targettest.Account) { a.Annotations[prefix+"token-endpoint"] = elsewhere }, target.Refused, "another host"),
+		},
+		Elsewhere: map[string]targettest.Elsewhere{
+			"an authority that is none": targettest.Fails(value("ca", "trust me"), target.Refused, "PEM"),
 			"an administrator without a key": targettest.Fails(func(a targettest.Account) {
 				a.Annotations[prefix+"admin-key"], a.Values["admin"] = "admin", `{"type":"authorized_user"}`
 			}, target.Refused, "key file"),
@@ -63,16 +68,7 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 
 func bind(t *testing.T, a targettest.Account) target.Target {
 	t.Helper()
-	var d net.Dialer
-	values := map[string]secret.Bytes{}
-	for name, value := range a.Values {
-		values[name] = secret.FromString(value)
-	}
-	made, err := gcp.Kind().Bind(target.Binding{Annotations: a.Annotations, Values: values, Dial: d.DialContext, Rand: rand.Reader})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return made
+	return targettest.Bind(t, gcp.Kind(), a)
 }
 
 func TestAnAdministratorNeedsNoKeyThatWorksAndHasToLogIn(t *testing.T) {

@@ -33,15 +33,9 @@ func Kind() target.Kind {
 	return password.Kind{
 		Kind:     "ldap/password",
 		Settings: map[string]func(string) error{"sslmode": transport.ParseMode, "ca": nil},
-		Reads: func(settings map[string]string) []string {
-			reads := []string{"url"}
-			if settings["ca"] != "" {
-				reads = append(reads, settings["ca"])
-			}
-			return reads
-		},
-		Open:  open,
-		Valid: valid,
+		Reads:    transport.Reads,
+		Open:     open,
+		Valid:    valid,
 	}
 }
 

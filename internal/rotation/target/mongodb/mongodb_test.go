@@ -39,6 +39,8 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 	alone.Create(t, "app.elder", "entry-Password-1", mongodbtest.User{Self: true, Mechanisms: []string{"SCRAM-SHA-1"}})
 	targettest.Suite{
 		Kind:    mongodb.Kind(),
+		Server:  "a server of our own that checks SCRAM-SHA-256 and privileges as MongoDB documents them, and that the official Go driver logs in to; no MongoDB",
+		Without: targettest.Without{targettest.StatementLog: "a server of our own has none"},
 		Modes:   []targettest.Mode{targettest.Self, targettest.Admin, targettest.Alternating},
 		Account: alone.Account,
 		Login:   alone.Login,
@@ -46,20 +48,22 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 		Passwords: []string{`it's "so" 1 \ $1 ; --`, " 1 space at both ends ", "Größe-Ключ-鍵-1", "p@ss:w/ord?1#[%41]&tls=false",
 			`{"$gt": ""}`, "ﬁrst ligature Ⅸ", strings.Repeat("long1", 15)},
 		BadValue: func(string) string { return "a bell\aPassword" },
-		Elsewhere: map[string]targettest.Elsewhere{
+		Untrusted: map[string]targettest.Elsewhere{
 			"an authority that did not sign": fails(set("/pki/ca", other.PEM), target.Refused, "unknown authority"),
 			"another host's certificate":     fails(set("url", fmt.Sprintf("127.0.0.1:%d", alone.Port)), target.Refused, "another host"),
 			"a server without TLS":           fails(set("url", "localhost:"+port(plain)), target.Unreachable, "lost"),
-			"users of another database":      fails(set("url", alone.URL("")), target.AuthFailed, "does not accept"),
-			"a user of another mechanism":    fails(set("username", "elder"), target.Refused, "SCRAM-SHA-256"),
-			"another replica set":            fails(set("url", alone.URL("app?replicaSet=rs9")), target.Refused, "replica set"),
-			"a secondary alone":              fails(set("url", secondary.URL("app")), target.Unreachable, "not the primary"),
-			"a URL with a password":          fails(set("url", "mongodb://some:one@localhost"), target.Refused, "variables of their own"),
-			"no TLS wanted":                  fails(set("url", alone.URL("?tls=false")), target.Refused, "TLS"),
-			"a parameter":                    fails(set("url", alone.URL("?tlsInsecure=true")), target.Refused, "tlsInsecure"),
-			"names of members in DNS":        fails(set("url", "mongodb+srv://cluster.example.com"), target.Refused, "members"),
-			"no TLS by annotation":           fails(func(a targettest.Account) { a.Annotations[prefix+"sslmode"] = "disable" }, target.Refused, "TLS"),
-			"an authority that is none":      fails(set("/pki/ca", "trust me"), target.Refused, "PEM"),
+		},
+		Elsewhere: map[string]targettest.Elsewhere{
+			"users of another database":   fails(set("url", alone.URL("")), target.AuthFailed, "does not accept"),
+			"a user of another mechanism": fails(set("username", "elder"), target.Refused, "SCRAM-SHA-256"),
+			"another replica set":         fails(set("url", alone.URL("app?replicaSet=rs9")), target.Refused, "replica set"),
+			"a secondary alone":           fails(set("url", secondary.URL("app")), target.Unreachable, "not the primary"),
+			"a URL with a password":       fails(set("url", "mongodb://some:one@localhost"), target.Refused, "variables of their own"),
+			"no TLS wanted":               fails(set("url", alone.URL("?tls=false")), target.Refused, "TLS"),
+			"a parameter":                 fails(set("url", alone.URL("?tlsInsecure=true")), target.Refused, "tlsInsecure"),
+			"names of members in DNS":     fails(set("url", "mongodb+srv://cluster.example.com"), target.Refused, "members"),
+			"no TLS by annotation":        fails(func(a targettest.Account) { a.Annotations[prefix+"sslmode"] = "disable" }, target.Refused, "TLS"),
+			"an authority that is none":   fails(set("/pki/ca", "trust me"), target.Refused, "PEM"),
 		},
 	}.Run(t)
 }

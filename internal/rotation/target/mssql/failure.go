@@ -14,10 +14,13 @@ import (
 const (
 	deadlock         = 1205
 	shutdown         = 6005
-	firstPolicy      = 15113 // up to lastPolicy: the password breaks a rule
+	lockedOut        = 15113
+	tooRecent        = 15114
+	firstPolicy      = 15115 // up to lastPolicy: the password breaks a rule
 	lastPolicy       = 15119
 	cannotAlter      = 15151
 	loginFailed      = 18456
+	loginLocked      = 18486
 	passwordExpired  = 18487
 	passwordMustBe   = 18488
 	databaseNotReady = 40613
@@ -43,6 +46,8 @@ func (s *server) loginFailure(l *line, err error) error {
 		return target.Errorf(target.AuthFailed, err, "%s does not accept the password", at)
 	case passwordExpired, passwordMustBe:
 		return target.Errorf(target.Refused, err, "%s wants the password to be changed by hand first (error %d): turn CHECK_EXPIRATION and MUST_CHANGE off for the login", at, refused.Number)
+	case loginLocked:
+		return target.Errorf(target.Refused, err, "%s has locked the login after wrong passwords: see who tries them, and ALTER LOGIN ... WITH PASSWORD = ... UNLOCK", at)
 	case shutdown, databaseNotReady:
 		return target.Errorf(target.Unreachable, err, "%s does not take logins now (error %d)", at, refused.Number)
 	}
@@ -67,6 +72,10 @@ func (s *server) changeFailure(user string, l *line, err error) error {
 		return target.Errorf(target.Unreachable, err, "%s does not change the password now", at)
 	case n == shutdown:
 		return target.Errorf(target.Uncertain, err, "%s was shut down while it changed the password", at)
+	case n == lockedOut:
+		return target.Errorf(target.Refused, err, "%s has locked the login %q after wrong passwords: see who tries them, and ALTER LOGIN ... WITH PASSWORD = ... UNLOCK", at, user)
+	case n == tooRecent:
+		return target.Errorf(target.Refused, err, "%s does not let the password of %q be changed again so soon: see the least age of passwords in its policy", at, user)
 	case n >= firstPolicy && n <= lastPolicy:
 		return password.BadValue(err, at+" refuses this password: it breaks a rule of the server's")
 	case n == cannotAlter:

@@ -37,14 +37,8 @@ func Kind() target.Kind {
 	return password.Kind{
 		Kind:     "mysql/password",
 		Settings: map[string]func(string) error{"sslmode": transport.ParseMode, "ca": nil, "account-host": nil},
-		Reads: func(settings map[string]string) []string {
-			reads := []string{"url"}
-			if settings["ca"] != "" {
-				reads = append(reads, settings["ca"])
-			}
-			return reads
-		},
-		Open: open,
+		Reads:    transport.Reads,
+		Open:     open,
 	}
 }
 

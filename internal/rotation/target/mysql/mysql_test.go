@@ -2,9 +2,7 @@ package mysql_test
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +10,7 @@ import (
 	"rekey/internal/rotation/target"
 	"rekey/internal/rotation/target/mysql"
 	"rekey/internal/rotation/target/targettest"
+	"rekey/internal/rotation/target/targettest/mysqltest"
 	"rekey/internal/secret"
 )
 
@@ -30,7 +29,12 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 		t.Fatal(err)
 	}
 	targettest.Suite{
-		Kind:    mysql.Kind(),
+		Kind:   mysql.Kind(),
+		Server: "MariaDB",
+		Without: targettest.Without{
+			targettest.OwnPrivilege: "an account may always change its own password",
+			targettest.StatementLog: "that of a server without a plugin that judges passwords has hashes only; with one, it has the passwords",
+		},
 		Modes:   []targettest.Mode{targettest.Self, targettest.Admin, targettest.Alternating},
 		Account: strict.Account,
 		Login:   strict.Login,
@@ -38,32 +42,25 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 		Passwords: []string{`it's "so" 1 \ $1 ; --`, " 1 space at both ends ", "Größe-Ключ-鍵-1", "p@ss:w/ord?1#[%41]&sslmode=disable",
 			"tab\tand\nline 1", strings.Repeat("long1", 15)},
 		BadValue: func(string) string { return "tiny" },
-		Elsewhere: map[string]targettest.Elsewhere{
+		Untrusted: map[string]targettest.Elsewhere{
 			"an authority that did not sign": fails(set("/pki/ca", other.PEM), target.Refused, "unknown authority"),
 			"another host's certificate":     fails(set("url", fmt.Sprintf("127.0.0.1:%d", strict.Port)), target.Refused, "another host"),
 			"a server without TLS":           fails(set("url", plain.URL("")), target.Refused, "has no TLS"),
-			"an account of another plugin":   fails(set("username", "socket"), target.Refused, "does not let the user in"),
-			"a URL with a password":          fails(set("url", "mysql://some:one@localhost"), target.Refused, "variables of their own"),
-			"a URL of something else":        fails(set("url", "https://localhost"), target.Refused, "mysql"),
-			"a parameter":                    fails(set("url", "localhost?allowAllFiles=1"), target.Refused, "allowAllFiles"),
-			"a mode that falls back":         fails(set("url", "localhost?sslmode=prefer"), target.Refused, "verify-full"),
-			"an authority that is none":      fails(set("/pki/ca", "trust me"), target.Refused, "PEM"),
+		},
+		Elsewhere: map[string]targettest.Elsewhere{
+			"an account of another plugin": fails(set("username", "socket"), target.Refused, "does not let the user in"),
+			"a URL with a password":        fails(set("url", "mysql://some:one@localhost"), target.Refused, "variables of their own"),
+			"a URL of something else":      fails(set("url", "https://localhost"), target.Refused, "mysql"),
+			"a parameter":                  fails(set("url", "localhost?allowAllFiles=1"), target.Refused, "allowAllFiles"),
+			"a mode that falls back":       fails(set("url", "localhost?sslmode=prefer"), target.Refused, "verify-full"),
+			"an authority that is none":    fails(set("/pki/ca", "trust me"), target.Refused, "PEM"),
 		},
 	}.Run(t)
 }
 
 func bind(t *testing.T, annotations, values map[string]string) target.Target {
 	t.Helper()
-	secrets := map[string]secret.Bytes{}
-	for name, v := range values {
-		secrets[name] = secret.FromString(v)
-	}
-	var d net.Dialer
-	made, err := mysql.Kind().Bind(target.Binding{Annotations: annotations, Values: secrets, Dial: d.DialContext, Rand: rand.Reader})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return made
+	return targettest.Bind(t, mysql.Kind(), targettest.Account{Annotations: annotations, Values: values})
 }
 
 func within(t *testing.T, d time.Duration) context.Context {
@@ -76,21 +73,42 @@ func credential(password string) target.Credential {
 	return target.Credential{target.Main: secret.FromString(password)}
 }
 
+// Given a server that has to judge passwords, or one that has not, when a user or an
+// administrator sets one, or the turn of a user is over, then the log of the first has the
+// password, since a hash is refused there, and that of the other has none.
 func TestAServerThatDoesNotJudgePasswordsSeesOnlyTheHash(t *testing.T) {
-	plain.Create(t, "logged", "old-Password-1")
-	made := bind(t, nil, map[string]string{"url": plain.URL("?sslmode=disable"), "username": "logged"})
-	if _, err := made.Apply(within(t, 10*time.Second), credential("old-Password-1"), credential("Shibboleth-4711")); err != nil {
-		t.Fatal(err)
+	for _, test := range []struct {
+		server *mysqltest.Server
+		sees   bool
+	}{{plain, false}, {strict, true}} {
+		for _, mode := range []targettest.Mode{targettest.Self, targettest.Admin, targettest.Alternating} {
+			user := strings.ReplaceAll("logged "+string(mode), " ", "_")
+			a := test.server.Account(t, targettest.Ask{Mode: mode, Users: []string{user, user + "b"}, Password: "old-Password-1"})
+			if a.Values["url"] = test.server.URL(""); !test.sees {
+				a.Values["url"] = test.server.URL("?sslmode=disable")
+			}
+			made, current := bind(t, a.Annotations, a.Values), credential("old-Password-1")
+			if mode == targettest.Alternating {
+				current["username"] = secret.FromString(user)
+			}
+			next, err := made.Candidate(current)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := made.Apply(within(t, 10*time.Second), current, next); err != nil {
+				t.Fatal(err)
+			}
+			if err := made.Retire(within(t, 10*time.Second), next, current); err != nil {
+				t.Fatal(err)
+			}
+			found := targettest.Leak(test.server.Log(t), []string{next[target.Main].RevealString()})
+			if (found != "") != test.sees {
+				t.Errorf("%s, where passwords are judged: %v: the log has %q", mode, test.sees, found)
+			}
+		}
 	}
-	if !plain.Login(t, "logged", "Shibboleth-4711") {
-		t.Error("the new password does not let in")
-	}
-	log := plain.Log(t)
-	if !strings.Contains(log, "SET PASSWORD") {
-		t.Error("the log does not have the statement")
-	}
-	if strings.Contains(log, "Shibboleth") {
-		t.Error("the log has the password")
+	if log := plain.Log(t); !strings.Contains(log, "SET PASSWORD = '*") || !strings.Contains(log, "SET PASSWORD FOR 'logged_admin'@'%' = '*") || strings.Contains(log, "PASSWORD(") {
+		t.Error("the log has not each statement, with a hash")
 	}
 }
 
@@ -125,5 +143,13 @@ func TestAnAccountOfAnotherHostIsNamed(t *testing.T) {
 	}
 	if err := made.Probe(within(t, 10*time.Second), credential("new-Password-1")); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestTheNewPasswordIsNotSent(t *testing.T) {
+	for _, mode := range []targettest.Mode{targettest.Self, targettest.Admin} {
+		a := plain.Account(t, targettest.Ask{Mode: mode, Users: []string{"overheard_" + string(mode)}, Password: "old-Password-1"})
+		a.Values["url"] = plain.URL("?sslmode=disable")
+		targettest.SendsAVerifier(t, mysql.Kind(), a)
 	}
 }

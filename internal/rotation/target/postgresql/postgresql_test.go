@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -29,6 +28,8 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 	}
 	targettest.Suite{
 		Kind:    postgresql.Kind(),
+		Server:  "PostgreSQL",
+		Without: targettest.Without{targettest.OwnPrivilege: "a role may always change its own password"},
 		Modes:   []targettest.Mode{targettest.Self, targettest.Admin, targettest.Alternating},
 		Account: tls.Account,
 		Login:   tls.Login,
@@ -36,7 +37,9 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 		Passwords: []string{`it's "so" 1 \ $1 ; --`, " 1 space at both ends ", "Größe-Ключ-鍵-1", "p@ss:w/ord?1#[%41]&sslmode=disable",
 			"tab\tand\nline 1", strings.Repeat("long1", 200)},
 		BadValue: func(user string) string { return user },
-		Elsewhere: map[string]targettest.Elsewhere{
+		Log:      func(t *testing.T) string { return tls.Log(t) + plain.Log(t) },
+		Trace:    " PASSWORD 'SCRAM-SHA-256$4096:",
+		Untrusted: map[string]targettest.Elsewhere{
 			"an authority that did not sign": fails(set("ca", other.PEM), target.Refused, "unknown authority"),
 			"another host's certificate":     fails(set("url", fmt.Sprintf("127.0.0.1:%d/postgres", tls.Port)), target.Refused, "another host"),
 			"a server without TLS":           fails(set("url", plain.Address("")), target.Refused, "has no TLS"),
@@ -44,6 +47,8 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 				a.Values["username"] = "clear"
 			}, target.Refused, "scram-sha-256"),
 			"a method that asks for none": fails(func(a targettest.Account) { a.Values["username"] = "trusted" }, target.Refused, "scram-sha-256"),
+		},
+		Elsewhere: map[string]targettest.Elsewhere{
 			"a user whom the server bars": fails(func(a targettest.Account) { a.Values["username"] = "barred" }, target.Refused, "pg_hba"),
 			"no such database":            fails(set("url", fmt.Sprintf("localhost:%d/nowhere", tls.Port)), target.Refused, "nowhere"),
 			"a URL with a password":       fails(set("url", "someone:else@localhost/postgres"), target.Refused, "variables of their own"),
@@ -69,16 +74,7 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 
 func bind(t *testing.T, a targettest.Account) target.Target {
 	t.Helper()
-	values := map[string]secret.Bytes{}
-	for name, v := range a.Values {
-		values[name] = secret.FromString(v)
-	}
-	var d net.Dialer
-	made, err := postgresql.Kind().Bind(target.Binding{Annotations: a.Annotations, Values: values, Dial: d.DialContext, Rand: strings.NewReader(strings.Repeat("seed", 999))})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return made
+	return targettest.Bind(t, postgresql.Kind(), a)
 }
 
 func within(t *testing.T, d time.Duration) context.Context {
@@ -201,5 +197,13 @@ func TestTheEnvironmentOfTheProcessDoesNotMatter(t *testing.T) {
 	}
 	if _, err := bind(t, a).Apply(within(t, 10*time.Second), credential("old-Password-1"), credential("new-Password-1")); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestTheNewPasswordIsNotSent(t *testing.T) {
+	for _, mode := range []targettest.Mode{targettest.Self, targettest.Admin} {
+		a := plain.Account(t, targettest.Ask{Mode: mode, Users: []string{"overheard_" + string(mode)}, Password: "old-Password-1"})
+		a.Values["url"] = plain.Address("?sslmode=disable")
+		targettest.SendsAVerifier(t, postgresql.Kind(), a)
 	}
 }

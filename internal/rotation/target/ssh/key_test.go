@@ -22,7 +22,12 @@ func TestKeysKeepThePromisesOfATarget(t *testing.T) {
 		return func(a targettest.Account) { a.Values[name] = value }
 	}
 	targettest.Suite{
-		Kind:    ssh.Key(),
+		Kind:   ssh.Key(),
+		Server: "OpenSSH",
+		Without: targettest.Without{
+			targettest.RefusedValue:     "a host takes any key that can be made",
+			targettest.HostilePasswords: "what is no key is refused before the host hears of it",
+		},
 		Modes:   []targettest.Mode{targettest.Self, targettest.Admin},
 		Account: host.KeyPairs(t),
 		Credential: func(t *testing.T, password string) target.Credential {
@@ -40,8 +45,12 @@ func TestKeysKeepThePromisesOfATarget(t *testing.T) {
 			{Name: "a file that is none", Annotations: map[string]string{"file": ".ssh/"}, At: "file"},
 			{Name: "half an administrator", Annotations: map[string]string{"admin-password": "p"}, At: "admin-username"},
 		},
+		Log:   func(t *testing.T) string { return host.Log(t) },
+		Trace: "Accepted publickey for",
+		Untrusted: map[string]targettest.Elsewhere{
+			"another host's key": fails(set("host-key", pam.Keys["ed25519"]), target.Refused, "not trusted"),
+		},
 		Elsewhere: map[string]targettest.Elsewhere{
-			"another host's key":         fails(set("host-key", pam.Keys["ed25519"]), target.Refused, "not trusted"),
 			"a name that is an identity": fails(set("username", "#0"), target.Refused, "account"),
 			"a URL with a mode":          fails(set("url", "localhost?sslmode=disable"), target.Refused, "sslmode"),
 		},

@@ -2,10 +2,8 @@ package ssh_test
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -35,16 +33,22 @@ func TestPasswordsKeepThePromisesOfATarget(t *testing.T) {
 	}
 	targettest.Suite{
 		Kind:      ssh.Password(),
+		Server:    "OpenSSH",
+		Without:   targettest.Without{},
 		Modes:     []targettest.Mode{targettest.Self, targettest.Admin},
 		Account:   host.Passwords(t),
 		Login:     host.Login,
 		Users:     []string{"a$(id)", `a'b"c`, "Größe", "a b;*", `a\b&|`, "`id`", "a@b%"},
 		Passwords: []string{`it's "so" 1 \ $1 ; --`, " 1 space at both ends ", "Größe-Ключ-鍵-1", "p@ss:w/ord?1#[%41]", strings.Repeat("long1", 100)},
 		BadValue:  func(string) string { return "with\ta-Tabulator1" },
+		Log:       func(t *testing.T) string { return host.Log(t) },
+		Trace:     "Accepted password for",
+		Untrusted: map[string]targettest.Elsewhere{
+			"another host's key":         fails(set("host-key", pam.Keys["ed25519"]), target.Refused, "not trusted"),
+			"a host key of another kind": fails(set("host-key", "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBEmKSENjQEezOmxkZMy7opKgwFB9nkt5YRrYMjNuG5N87uRgg6CLrbo5wAdT/y6v0mKV0U2w0WZ2YB/++Tpockg="), target.Refused, "host-key"),
+			"the key of another name":    fails(set("host-key", "elsewhere "+host.Keys["ed25519"]), target.Refused, "host-key"),
+		},
 		Elsewhere: map[string]targettest.Elsewhere{
-			"another host's key":           fails(set("host-key", pam.Keys["ed25519"]), target.Refused, "not trusted"),
-			"a host key of another kind":   fails(set("host-key", "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBEmKSENjQEezOmxkZMy7opKgwFB9nkt5YRrYMjNuG5N87uRgg6CLrbo5wAdT/y6v0mKV0U2w0WZ2YB/++Tpockg="), target.Refused, "host-key"),
-			"the key of another name":      fails(set("host-key", "elsewhere "+host.Keys["ed25519"]), target.Refused, "host-key"),
 			"a host key that is none":      fails(set("host-key", "trust me"), target.Refused, "host-key"),
 			"an authority for host keys":   fails(set("host-key", "@cert-authority * "+host.Keys["ed25519"]), target.Refused, "cert-authority"),
 			"a host that takes none of it": fails(set("url", "ldap://localhost"), target.Refused, "url"),
@@ -58,16 +62,7 @@ func TestPasswordsKeepThePromisesOfATarget(t *testing.T) {
 // bind makes a target of an account.
 func bind(t *testing.T, kind target.Kind, a targettest.Account) target.Target {
 	t.Helper()
-	values := map[string]secret.Bytes{}
-	for name, v := range a.Values {
-		values[name] = secret.FromString(v)
-	}
-	var d net.Dialer
-	made, err := kind.Bind(target.Binding{Annotations: a.Annotations, Values: values, Dial: d.DialContext, Rand: rand.Reader})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return made
+	return targettest.Bind(t, kind, a)
 }
 
 func within(t *testing.T) context.Context {

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 			name     string
 			settings []string
 		}{
-			{&host, "plain", []string{"UsePAM no", "KbdInteractiveAuthentication no"}},
+			{&host, "plain", []string{"UsePAM no", "KbdInteractiveAuthentication no", "LogLevel DEBUG1"}},
 			{&pam, "pam", []string{"UsePAM yes", "PasswordAuthentication no", "KbdInteractiveAuthentication yes"}},
 			{&debian, "debian", []string{"UsePAM yes", "KbdInteractiveAuthentication no"}},
 			{&keysOnly, "keys-only", []string{"UsePAM no", "PasswordAuthentication no", "KbdInteractiveAuthentication no"}},

@@ -1,8 +1,14 @@
 package targettest
 
 import (
+	"crypto/rand"
 	"maps"
+	"net"
 	"strings"
+	"testing"
+
+	"rekey/internal/rotation/target"
+	"rekey/internal/secret"
 )
 
 // Reached is how the users of a server are reached: by the annotations and values beside
@@ -38,4 +44,19 @@ func (r Reached) Account(ask Ask) Account {
 		a.Values["/boss/username"] = r.Weak
 	}
 	return a
+}
+
+// Bind makes the target of an account.
+func Bind(t testing.TB, kind target.Kind, a Account) target.Target {
+	t.Helper()
+	values := map[string]secret.Bytes{}
+	for name, v := range a.Values {
+		values[name] = secret.FromString(v)
+	}
+	var d net.Dialer
+	made, err := kind.Bind(target.Binding{Annotations: a.Annotations, Values: values, Dial: d.DialContext, Rand: rand.Reader})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made
 }

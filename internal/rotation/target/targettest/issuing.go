@@ -15,6 +15,11 @@ type Issuing struct {
 	Kind  target.Kind
 	Modes []Mode // of Self and Admin
 
+	// Server is what the kind is tested against, and Without what is left out there, as
+	// docs/rotation.md says it.
+	Server  string
+	Without Without
+
 	// Account makes an account with one key on the server.
 	Account func(t *testing.T, ask IssuingAsk) IssuingAccount
 
@@ -24,9 +29,10 @@ type Issuing struct {
 	// Endpoint is an annotation that names an endpoint, by what follows the prefix.
 	Endpoint string
 
-	// Elsewhere are accounts whose server must not be trusted or does not do what is
-	// needed, with the words that have to be in the error.
-	Elsewhere map[string]Elsewhere
+	// Untrusted are accounts whose server must not be trusted, Elsewhere those whose server
+	// or values are not what is needed, and Hostile those of whose names one is hostile, with
+	// the words that have to be in the error.
+	Untrusted, Elsewhere, Hostile map[string]Elsewhere
 }
 
 // IssuingAsk is what an account has to be like.
@@ -50,6 +56,15 @@ type IssuingAccount struct {
 
 // Run runs the whole suite.
 func (s Issuing) Run(t *testing.T) {
+	for c, given := range map[Case]bool{
+		// What a target makes itself breaks no rule of its own, and nobody chooses it. That
+		// whatever else is stored is refused is one of the tests.
+		RefusedValue: false, HostilePasswords: true, NetworkFaults: true, OwnPrivilege: true, StatementLog: false,
+		AdminPrivilege: slices.Contains(s.Modes, Admin), UntrustedServer: len(s.Untrusted) > 0, HostileUsers: len(s.Hostile) > 0,
+	} {
+		s.Without.has(t, c, given)
+	}
+	Documented(t, s.Kind, "", s.Server, s.Without)
 	for _, mode := range s.Modes {
 		t.Run(string(mode), func(t *testing.T) {
 			t.Run("rotates", func(t *testing.T) { s.rotates(t, mode) })
@@ -64,8 +79,10 @@ func (s Issuing) Run(t *testing.T) {
 			t.Run("faults while retiring", func(t *testing.T) { s.faultsOfRetire(t, mode) })
 		})
 	}
-	for name, e := range s.Elsewhere {
-		t.Run(name, func(t *testing.T) { s.elsewhere(t, e) })
+	for _, each := range []map[string]Elsewhere{s.Untrusted, s.Elsewhere, s.Hostile} {
+		for name, e := range each {
+			t.Run(name, func(t *testing.T) { s.elsewhere(t, e) })
+		}
 	}
 	t.Run("annotations", s.annotations)
 	t.Run("missing values", s.missing)

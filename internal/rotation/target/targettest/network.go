@@ -156,7 +156,10 @@ func (l *link) downwards() {
 			case l.answered <- struct{}{}:
 			default:
 			}
-			if err != nil {
+			// A connection that was made in the moment of the fault is cut, too, else a
+			// client that waits for the server to speak first waits in vain.
+			if err != nil || !l.network.fault.Hang {
+				l.inside.Close()
 				return
 			}
 			continue // lost

@@ -85,7 +85,7 @@ func Run(dir, name string, arguments ...string) error {
 }
 
 // Start starts a server and waits until it is ready. It ends with the tests, however
-// they end; stop ends it before.
+// they end; stop ends it before. Its standard error may go elsewhere.
 func Start(c *exec.Cmd, ready func() error) (stop func(), err error) {
 	return StartBy(c, (*exec.Cmd).Start, ready)
 }
@@ -94,7 +94,10 @@ func Start(c *exec.Cmd, ready func() error) (stop func(), err error) {
 // another network.
 func StartBy(c *exec.Cmd, start func(*exec.Cmd) error, ready func() error) (stop func(), err error) {
 	var output bytes.Buffer
-	c.Stdout, c.Stderr = &output, &output
+	c.Stdout = &output
+	if c.Stderr == nil {
+		c.Stderr = &output
+	}
 	c.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	started, ended := make(chan error, 1), make(chan struct{})
 	go func() {

@@ -44,7 +44,7 @@ func (s Suite) rotates(t *testing.T, mode Mode) {
 	}
 }
 
-func (s Suite) hostile(t *testing.T, mode Mode) {
+func (s Suite) hostileUsers(t *testing.T, mode Mode) {
 	for _, user := range s.Users {
 		t.Run("user "+user, func(t *testing.T) {
 			r := s.rig(t, mode, func(a *Ask) {
@@ -59,6 +59,9 @@ func (s Suite) hostile(t *testing.T, mode Mode) {
 			r.fails("old", r.current)
 		})
 	}
+}
+
+func (s Suite) hostilePasswords(t *testing.T, mode Mode) {
 	for _, password := range s.Passwords {
 		t.Run("password "+password[:min(len(password), 20)], func(t *testing.T) {
 			r := s.rig(t, mode, func(a *Ask) { a.Password = password })
@@ -125,6 +128,40 @@ func (s Suite) privilege(t *testing.T, mode Mode) {
 	}
 	r.fails("never applied", next)
 	r.works("current", r.current)
+}
+
+// privilegeToRetire: an administrator who loses the privilege after the change does not end
+// the old password, and says so.
+func (s Suite) privilegeToRetire(t *testing.T, mode Mode) {
+	if mode != Alternating && !s.Keeps {
+		return // there is nothing to end
+	}
+	r, weak := s.rig(t, mode), s.rig(t, mode, func(a *Ask) { a.Weak = true })
+	old, next := r.current, r.next()
+	r.apply(next)
+	strong := maps.Clone(r.account.Values)
+	maps.Copy(r.account.Values, administrator(weak.account))
+	r.class("retire without privilege", r.target(nil).Retire(r.context(), next, old), target.Refused)
+	for name := range administrator(r.account) {
+		r.account.Values[name] = "not-the-one-of-the-administrator"
+	}
+	r.class("retire with a wrong administrator", r.target(nil).Retire(r.context(), next, old), target.Refused)
+	r.account.Values = strong
+	r.works("old, not yet ended", old)
+	r.retire(next, old)
+	r.fails("old", old)
+	r.works("new", next)
+}
+
+// administrator are the values that an account has of its administrator.
+func administrator(a Account) map[string]string {
+	values := map[string]string{}
+	for annotation, variable := range a.Annotations {
+		if strings.HasSuffix(annotation, "/admin-username") || strings.HasSuffix(annotation, "/admin-password") {
+			values[variable] = a.Values[variable]
+		}
+	}
+	return values
 }
 
 // reconciles: an administrator needs to know nothing of the user.

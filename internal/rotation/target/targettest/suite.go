@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -38,6 +39,12 @@ type Suite struct {
 	Kind  target.Kind
 	Modes []Mode
 
+	// Server is what the kind is tested against, and Without what is left out there, as
+	// docs/rotation.md says it; so is Subject, where it is not the kind as a whole.
+	Server  string
+	Without Without
+	Subject string
+
 	// Account makes the users of an account on the server, all with one password.
 	Account func(t *testing.T, ask Ask) Account
 
@@ -51,22 +58,25 @@ type Suite struct {
 	// Misspelt are annotations of which one is wrong; nil for those of passwords.
 	Misspelt []Misspelt
 
-	// Offline: the kind has no network of its own that could fail.
-	Offline bool
-
 	// Keeps: the old password of a user works until it is retired.
 	Keeps bool
 
 	// Users and Passwords are hostile ones that the server can hold.
 	Users, Passwords []string
 
-	// BadValue is a password that a rule of the server refuses for a user; nil if the
-	// server knows no rules.
+	// BadValue is a password that a rule of the server refuses for a user.
 	BadValue func(user string) string
 
-	// Elsewhere are accounts whose server must not be trusted or does not do what is
-	// needed, with the words that have to be in the error.
-	Elsewhere map[string]Elsewhere
+	// Untrusted are accounts whose server must not be trusted, Elsewhere those whose server
+	// or values are not what is needed, with the words that have to be in the error.
+	Untrusted, Elsewhere map[string]Elsewhere
+
+	// Log is all that the server has written down of what it was asked, and Trace is in it
+	// if it is the right one. No password is that the kind has made.
+	Log   func(t *testing.T) string
+	Trace string
+
+	made *generated
 }
 
 // Ask is what an account has to be like.
@@ -74,7 +84,7 @@ type Ask struct {
 	Mode     Mode
 	Users    []string // two if they alternate
 	Password string
-	Weak     bool // the administrator lacks the privilege
+	Weak     bool // whoever makes the change lacks the privilege
 }
 
 // Account is what a variable and its folder say about an account.
@@ -115,37 +125,51 @@ func Fails(change func(Account), class target.Class, words string) Elsewhere {
 
 // Run runs the whole suite.
 func (s Suite) Run(t *testing.T) {
+	s.made = &generated{}
+	admins := slices.ContainsFunc(s.Modes, func(m Mode) bool { return m != Self })
+	has := func(c Case, given bool) bool { return s.Without.has(t, c, given) }
+	refusedValue, users, passwords := has(RefusedValue, s.BadValue != nil), has(HostileUsers, len(s.Users) > 0), has(HostilePasswords, len(s.Passwords) > 0)
+	admin, own := has(AdminPrivilege, admins), has(OwnPrivilege, s.Without[OwnPrivilege] == "")
+	network, log := has(NetworkFaults, s.Without[NetworkFaults] == ""), has(StatementLog, s.Log != nil)
+	has(UntrustedServer, len(s.Untrusted) > 0)
+	Documented(t, s.Kind, s.Subject, s.Server, s.Without)
 	for _, mode := range s.Modes {
 		t.Run(string(mode), func(t *testing.T) {
-			t.Run("rotates", func(t *testing.T) { s.rotates(t, mode) })
-			t.Run("hostile names and passwords", func(t *testing.T) { s.hostile(t, mode) })
-			t.Run("wrong password", func(t *testing.T) { s.wrongPassword(t, mode) })
-			t.Run("changed behind our back", func(t *testing.T) { s.changedElsewhere(t, mode) })
-			if s.BadValue != nil {
-				t.Run("refused value", func(t *testing.T) { s.refusedValue(t, mode) })
+			run := func(name string, wanted bool, test func(*testing.T, Mode)) {
+				if wanted {
+					t.Run(name, func(t *testing.T) { test(t, mode) })
+				}
 			}
-			if !s.Offline {
-				t.Run("unreachable", func(t *testing.T) { s.unreachable(t, mode) })
-				t.Run("silent server", func(t *testing.T) { s.silent(t, mode) })
-				t.Run("faults while applying", func(t *testing.T) { s.faultsOfApply(t, mode) })
-				t.Run("faults while retiring", func(t *testing.T) { s.faultsOfRetire(t, mode) })
-			}
-			t.Run("retires its own only", func(t *testing.T) { s.retiresOwn(t, mode) })
-			if mode != Self {
-				t.Run("privilege missing", func(t *testing.T) { s.privilege(t, mode) })
-				t.Run("needs no current password", func(t *testing.T) { s.reconciles(t, mode) })
-				t.Run("administrator's password wrong", func(t *testing.T) { s.wrongAdmin(t, mode) })
-			}
+			run("rotates", true, s.rotates)
+			run("hostile names", users, s.hostileUsers)
+			run("hostile passwords", passwords, s.hostilePasswords)
+			run("wrong password", true, s.wrongPassword)
+			run("changed behind our back", true, s.changedElsewhere)
+			run("refused value", refusedValue, s.refusedValue)
+			run("privilege missing", mode != Self && admin || mode == Self && own, s.privilege)
+			run("privilege missing in the end", mode != Self && admin, s.privilegeToRetire)
+			run("unreachable", network, s.unreachable)
+			run("silent server", network, s.silent)
+			run("faults while applying", network, s.faultsOfApply)
+			run("faults while retiring", network, s.faultsOfRetire)
+			run("retires its own only", true, s.retiresOwn)
+			run("needs no current password", mode != Self, s.reconciles)
+			run("administrator's password wrong", mode != Self, s.wrongAdmin)
 		})
 	}
-	for name, e := range s.Elsewhere {
-		t.Run(name, func(t *testing.T) { s.elsewhere(t, e) })
+	for _, each := range []map[string]Elsewhere{s.Untrusted, s.Elsewhere} {
+		for name, e := range each {
+			t.Run(name, func(t *testing.T) { s.elsewhere(t, e) })
+		}
 	}
-	if !s.Offline {
+	if network {
 		t.Run("faults while probing", func(t *testing.T) { s.faultsOfProbe(t, s.Modes[0]) })
 	}
 	t.Run("annotations", s.annotations)
 	t.Run("missing values", s.missing)
+	if log {
+		t.Run("the target's own log", s.log)
+	}
 }
 
 var serial atomic.Int64
@@ -223,6 +247,7 @@ func (r *rig) next() target.Credential {
 		r.t.Fatalf("candidate: %v", err)
 	}
 	r.secrets = append(r.secrets, c[target.Main].RevealString())
+	r.suite.made.add(c[target.Main].RevealString())
 	return c
 }
 

@@ -42,6 +42,15 @@ func ParseMode(text string) error {
 	return fmt.Errorf("the mode must be %s, %s, %s or %s, not %q", VerifyFull, VerifyCA, Require, Disable, text)
 }
 
+// Reads are the variables of a kind that has annotations sslmode and ca, beside the user's:
+// url, and the one that ca names.
+func Reads(settings map[string]string) []string {
+	if settings["ca"] == "" {
+		return []string{"url"}
+	}
+	return []string{"url", settings["ca"]}
+}
+
 // NewSecurity makes it from a mode (empty for verify-full) and the PEM text of the
 // authorities to trust (empty for the system's).
 func NewSecurity(mode string, ca secret.Bytes) (Security, error) {

@@ -20,10 +20,10 @@ import (
 
 // shake lets a client of some security meet a server of localhost, and gives the class
 // and the words of what goes wrong.
-func shake(t *testing.T, authority *targettest.Authority, mode, ca, host string) error {
+func shake(t *testing.T, issue func(dir, host string) error, mode, ca, host string) error {
 	t.Helper()
 	dir := t.TempDir()
-	if err := authority.Issue(dir, "localhost"); err != nil {
+	if err := issue(dir, "localhost"); err != nil {
 		t.Fatal(err)
 	}
 	certificate, err := tls.LoadX509KeyPair(filepath.Join(dir, "server.crt"), filepath.Join(dir, "server.key"))
@@ -78,7 +78,7 @@ func TestAModeVerifiesWhatItSays(t *testing.T) {
 		{"nothing matters", transport.Require, other.PEM, "elsewhere", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			err := shake(t, ours, test.mode, test.ca, test.host)
+			err := shake(t, ours.Issue, test.mode, test.ca, test.host)
 			if test.words == "" {
 				if err != nil {
 					t.Error(err)
@@ -87,6 +87,11 @@ func TestAModeVerifiesWhatItSays(t *testing.T) {
 				t.Errorf("%v, want a refusal that says %q", err, test.words)
 			}
 		})
+	}
+	for _, mode := range []string{transport.VerifyFull, transport.VerifyCA} {
+		if err := shake(t, ours.IssueExpired, mode, ours.PEM, "localhost"); target.ClassOf(err) != target.Refused || !strings.Contains(err.Error(), "expired") {
+			t.Errorf("%s, a certificate whose time is over: %v", mode, err)
+		}
 	}
 	plain, err := transport.NewSecurity(transport.Disable, secret.Bytes{})
 	if err != nil || plain.TLS("localhost") != nil || plain.Encrypted() || plain.Verified() {

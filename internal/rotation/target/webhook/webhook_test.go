@@ -2,9 +2,7 @@ package webhook_test
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/pem"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -30,8 +28,14 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 		return func(a targettest.Account) { a.Values[name] = value }
 	}
 	targettest.Suite{
-		Kind:      webhook.Kind(time.Now),
-		Modes:     []targettest.Mode{targettest.Self},
+		Kind:   webhook.Kind(time.Now),
+		Modes:  []targettest.Mode{targettest.Self},
+		Server: "an HTTPS server of our own",
+		Without: targettest.Without{
+			targettest.AdminPrivilege: "who may do what is the receiver's business",
+			targettest.OwnPrivilege:   "who may do what is the receiver's business",
+			targettest.StatementLog:   "the receiver's business",
+		},
 		Account:   server.Account,
 		Login:     server.Login,
 		Keeps:     true,
@@ -43,31 +47,24 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 			{Name: "a program", Annotations: map[string]string{"program": "x"}, At: "program"},
 			{Name: "a length that is none", Annotations: map[string]string{"length": "long"}, At: "length"},
 		},
-		Elsewhere: map[string]targettest.Elsewhere{
+		Untrusted: map[string]targettest.Elsewhere{
 			"an authority that did not sign": fails(set("ca", other.PEM), target.Refused, "unknown authority"),
 			"another host's certificate":     fails(func(a targettest.Account) { a.Values["url"] = strings.Replace(server.URL, "localhost", "127.0.0.1", 1) }, target.Refused, "another host"),
 			"no TLS":                         fails(set("url", "http://localhost/"), target.Refused, "https"),
 			"a URL with a password":          fails(set("url", "https://a:b@localhost/"), target.Refused, "https"),
-			"another key":                    fails(set("signing-key", "another key of some length"), target.Refused, "signature"),
-			"a short key":                    fails(set("signing-key", "short"), target.Refused, "signing-key"),
-			"a user that is not there":       fails(set("username", "nobody"), target.Refused, "no such user"),
-			"a place that is not there":      fails(set("url", server.URL+"/elsewhere"), target.Refused, "404"),
+		},
+		Elsewhere: map[string]targettest.Elsewhere{
+			"another key":               fails(set("signing-key", "another key of some length"), target.Refused, "signature"),
+			"a short key":               fails(set("signing-key", "short"), target.Refused, "signing-key"),
+			"a user that is not there":  fails(set("username", "nobody"), target.Refused, "no such user"),
+			"a place that is not there": fails(set("url", server.URL+"/elsewhere"), target.Refused, "404"),
 		},
 	}.Run(t)
 }
 
 func bind(t *testing.T, a targettest.Account, now func() time.Time) target.Target {
 	t.Helper()
-	values := map[string]secret.Bytes{}
-	for name, v := range a.Values {
-		values[name] = secret.FromString(v)
-	}
-	var d net.Dialer
-	made, err := webhook.Kind(now).Bind(target.Binding{Annotations: a.Annotations, Values: values, Dial: d.DialContext, Rand: rand.Reader})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return made
+	return targettest.Bind(t, webhook.Kind(now), a)
 }
 
 func within(t *testing.T, d time.Duration) context.Context {

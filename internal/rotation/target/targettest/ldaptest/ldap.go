@@ -5,6 +5,7 @@ package ldaptest
 import (
 	"encoding/base64"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -21,8 +22,17 @@ const bossPassword = "boss-Password-1"
 type Server struct {
 	Plain, TLS int // ports
 
-	site *targettest.Site
+	site   *targettest.Site
+	logged string
 }
+
+// What the directory writes down: whatever can be had but the packets themselves and their
+// parts, which hold what RFC 3062 sends.
+const (
+	packets = 2
+	parts   = 16
+	level   = 1<<16 - 1 - packets - parts
+)
 
 // Start starts one.
 func Start(site *targettest.Site) (*Server, error) {
@@ -52,14 +62,24 @@ dbnosync
 overlay ppolicy
 ppolicy_default cn=policy,dc=test
 ppolicy_hash_cleartext
+access to filter=(description=weak) attrs=userPassword by self auth by anonymous auth by * none
 access to attrs=userPassword by dn.exact=cn=admin,dc=test write by self write by anonymous auth by * none
 access to * by * read
 `, "DIR", site.Dir)
 	if err := targettest.WriteFile(site.Dir, "slapd.conf", configuration); err != nil {
 		return nil, err
 	}
-	if err := site.Serve(targettest.Listens(s.TLS), "slapd", "-d", "0", "-f", site.Dir+"/slapd.conf", "-h",
-		fmt.Sprintf("ldap://127.0.0.1:%d ldaps://127.0.0.1:%d", s.Plain, s.TLS)); err != nil {
+	c, err := targettest.Command(site.Dir, "slapd", "-d", fmt.Sprint(level), "-f", site.Dir+"/slapd.conf", "-h",
+		fmt.Sprintf("ldap://127.0.0.1:%d ldaps://127.0.0.1:%d", s.Plain, s.TLS))
+	if err != nil {
+		return nil, err
+	}
+	log, err := os.Create(site.Dir + "/slapd.log")
+	if err != nil {
+		return nil, err
+	}
+	c.Stderr, s.logged = log, log.Name()
+	if err := site.Start(c, targettest.Listens(s.TLS)); err != nil {
 		return nil, err
 	}
 	return s, s.add(`dn: dc=test
@@ -89,6 +109,16 @@ func (s *Server) add(ldif string) error {
 	return nil
 }
 
+// Log is all that it has written down.
+func (s *Server) Log(t testing.TB) string {
+	t.Helper()
+	text, err := os.ReadFile(s.logged)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 // Login tells whether OpenLDAP's own client can bind.
 func (s *Server) Login(_ *testing.T, user, password string) bool {
 	c := exec.Command("ldapwhoami", "-x", "-H", s.url(), "-D", dn(user), "-y", "/dev/stdin")
@@ -109,7 +139,11 @@ func (s *Server) Account(t *testing.T, ask targettest.Ask) targettest.Account {
 	t.Helper()
 	var names []string
 	for _, user := range ask.Users {
-		if err := s.add(entry(dn(user), ask.Password)); err != nil {
+		text := entry(dn(user), ask.Password)
+		if ask.Weak && ask.Mode == targettest.Self {
+			text = strings.TrimSuffix(text, "\n") + "description: weak\n\n"
+		}
+		if err := s.add(text); err != nil {
 			t.Fatal(err)
 		}
 		names = append(names, dn(user))

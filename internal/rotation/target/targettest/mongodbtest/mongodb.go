@@ -310,7 +310,7 @@ func (s *Server) URL(parameters string) string {
 func (s *Server) Account(t *testing.T, ask targettest.Ask) targettest.Account {
 	t.Helper()
 	for _, user := range ask.Users {
-		s.Create(t, "app."+user, ask.Password, User{Self: true})
+		s.Create(t, "app."+user, ask.Password, User{Self: !ask.Weak})
 	}
 	s.Create(t, "app.rk admin", targettest.AdminPassword, User{Admin: true})
 	s.Create(t, "app.rk weak", targettest.AdminPassword, User{})

@@ -4,6 +4,7 @@ package redistest
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -30,7 +31,7 @@ func Start(site *targettest.Site) (*Server, error) {
 	if err := targettest.WriteFile(site.Dir, "users.acl", users); err != nil {
 		return nil, err
 	}
-	s, err := start(site, "--aclfile", "users.acl")
+	s, err := start(site, "--aclfile", "users.acl", "--logfile", site.Dir+"/redis.log", "--loglevel", "debug", "--slowlog-log-slower-than", "0", "--slowlog-max-len", "100000")
 	if err == nil {
 		s.Users = filepath.Join(site.Dir, "users.acl")
 	}
@@ -66,8 +67,50 @@ func (s *Server) cli(user, password string, words ...string) string {
 // Create makes a user who may change the password.
 func (s *Server) Create(t testing.TB, user, password string) {
 	t.Helper()
-	if got := s.cli("default", Password, "ACL", "SETUSER", user, "on", ">"+password, "+ping", "+acl|setuser", "+acl|getuser", "+acl|save"); got != "OK<nil>" && got != "OK\n<nil>" {
+	s.create(t, user, password, "+acl|setuser", "+acl|getuser", "+acl|save")
+}
+
+func (s *Server) create(t testing.TB, user, password string, allowed ...string) {
+	t.Helper()
+	if got := s.cli("default", Password, append([]string{"ACL", "SETUSER", user, "on", ">" + password, "+ping"}, allowed...)...); got != "OK<nil>" && got != "OK\n<nil>" {
 		t.Fatal(got)
+	}
+}
+
+// Watch gives all that the server lets those see who look on from then on: its commands as
+// they come, the slow ones, of which each is one, what it denied, its log and its file of
+// users.
+func (s *Server) Watch(t *testing.T) func(*testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "monitor")
+	out, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := exec.Command("redis-cli", "-p", strconv.Itoa(s.Port), "--no-auth-warning", "--user", "default", "--pass", Password, "MONITOR")
+	c.Stdout = out
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = c.Process.Kill() // it does not end by itself
+		_ = c.Wait()         // it was killed
+		out.Close()
+	})
+	return func(t *testing.T) string {
+		t.Helper()
+		all := s.cli("default", Password, "SLOWLOG", "GET", "-1") + s.cli("default", Password, "ACL", "LOG")
+		if !strings.Contains(all, "(redacted)") {
+			t.Error("the log of slow commands has no change")
+		}
+		for _, name := range []string{path, filepath.Join(s.site.Dir, "redis.log"), s.Users} {
+			text, err := os.ReadFile(name)
+			if err != nil || len(text) == 0 {
+				t.Errorf("%s: %d bytes (%v)", name, len(text), err)
+			}
+			all += string(text)
+		}
+		return all
 	}
 }
 
@@ -80,7 +123,9 @@ func (s *Server) Login(_ *testing.T, user, password string) bool {
 func (s *Server) Account(t *testing.T, ask targettest.Ask) targettest.Account {
 	t.Helper()
 	for _, user := range ask.Users {
-		s.Create(t, user, ask.Password)
+		if s.create(t, user, ask.Password); !ask.Weak {
+			s.Create(t, user, ask.Password)
+		}
 	}
 	return targettest.Reached{Kind: "redis/password", Annotations: map[string]string{"ca": "ca"}, Admin: "rk-admin", Weak: "rk-weak",
 		Values: map[string]string{"url": fmt.Sprintf("localhost:%d", s.TLS), "ca": s.site.Authority.PEM}}.Account(ask)

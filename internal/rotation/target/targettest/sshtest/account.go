@@ -178,6 +178,8 @@ func (s *Server) Passwords(t testing.TB) func(*testing.T, targettest.Ask) target
 	t.Helper()
 	return s.accounts(t, "ssh/password", "ALL=(root) /usr/sbin/chpasswd -e", func(t *testing.T, user, password string) {
 		s.Add(t, Account{User: user, Password: password})
+	}, func(t *testing.T, user, _ string) {
+		Do(t, "", "chage", "-m", "10", user) // days until the next change
 	})
 }
 
@@ -187,10 +189,12 @@ func (s *Server) KeyPairs(t testing.TB) func(*testing.T, targettest.Ask) targett
 	return s.accounts(t, "ssh/key", "ALL=(ALL) ALL", func(t *testing.T, user, name string) {
 		s.Add(t, Account{User: user, Password: "-"})
 		s.Authorize(t, user, Public(name))
+	}, func(t *testing.T, user, _ string) {
+		Do(t, "", "chmod", "400", s.Home(user)+"/.ssh/authorized_keys")
 	})
 }
 
-func (s *Server) accounts(t testing.TB, kind, sudo string, add func(t *testing.T, user, password string)) func(*testing.T, targettest.Ask) targettest.Account {
+func (s *Server) accounts(t testing.TB, kind, sudo string, add, weaken func(t *testing.T, user, password string)) func(*testing.T, targettest.Ask) targettest.Account {
 	t.Helper()
 	admin, weak := Name()+"-admin", Name()+"-weak"
 	s.Add(t, Account{User: admin, Password: targettest.AdminPassword, Sudo: []string{sudo}})
@@ -198,7 +202,9 @@ func (s *Server) accounts(t testing.TB, kind, sudo string, add func(t *testing.T
 	return func(t *testing.T, ask targettest.Ask) targettest.Account {
 		t.Helper()
 		for _, user := range ask.Users {
-			add(t, user, ask.Password)
+			if add(t, user, ask.Password); ask.Weak && ask.Mode == targettest.Self {
+				weaken(t, user, ask.Password)
+			}
 		}
 		return targettest.Reached{Kind: kind, Admin: admin, Weak: weak, Values: map[string]string{"url": s.URL(), "host-key": s.Keys["ed25519"]}}.Account(ask)
 	}

@@ -8,9 +8,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
+	"testing"
 	"time"
 
 	"rekey/internal/rotation/target/targettest"
@@ -72,7 +74,7 @@ type Server struct {
 	Port int
 	Keys map[string]string // the host's public keys by type
 
-	dir string
+	dir, logged string
 }
 
 // Start starts one with settings in the form of sshd_config. The first makes an end of the
@@ -82,6 +84,7 @@ func Start(site *targettest.Site, name string, settings ...string) (*Server, err
 		return nil, err
 	}
 	s := &Server{Keys: map[string]string{}, dir: site.Dir + "/ssh"}
+	s.logged = filepath.Join(s.dir, name+".log")
 	if err := os.MkdirAll(s.dir+"/home", 0o755); err != nil {
 		return nil, err
 	}
@@ -97,10 +100,10 @@ func Start(site *targettest.Site, name string, settings ...string) (*Server, err
 	if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
 		return nil, err
 	}
-	configuration := append([]string{
+	configuration := append(slices.Clone(settings), []string{ // of two lines the first counts
 		fmt.Sprintf("ListenAddress 127.0.0.1:%d", s.Port), "PidFile none", "LogLevel QUIET", "MaxStartups 1000", "PrintMotd no", "UseDNS no",
 		"PermitRootLogin yes", "AuthorizedKeysCommand /bin/cat " + s.dir + "/keys-%u", "AuthorizedKeysCommandUser root",
-	}, settings...)
+	}...)
 	for _, kind := range []string{"ed25519", "rsa"} {
 		path := filepath.Join(s.dir, name+"_"+kind)
 		if out, err := exec.Command("ssh-keygen", "-q", "-t", kind, "-N", "", "-C", "", "-f", path).CombinedOutput(); err != nil {
@@ -133,7 +136,7 @@ func Start(site *targettest.Site, name string, settings ...string) (*Server, err
 	if err := os.WriteFile(s.dir+"/keys-root", []byte(Public("root")), 0o600); err != nil {
 		return nil, err
 	}
-	c, err := targettest.Command(s.dir, "sshd", "-D", "-f", file)
+	c, err := targettest.Command(s.dir, "sshd", "-D", "-E", s.logged, "-f", file)
 	if err != nil {
 		return nil, err
 	}
@@ -145,6 +148,16 @@ func Start(site *targettest.Site, name string, settings ...string) (*Server, err
 		}
 	})
 	return s, site.Start(c, targettest.Listens(s.Port))
+}
+
+// Log is all that it has written down, which depends on its LogLevel.
+func (s *Server) Log(t testing.TB) string {
+	t.Helper()
+	text, err := os.ReadFile(s.logged)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // URL is that of the server.
