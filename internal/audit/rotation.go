@@ -15,6 +15,7 @@ type Step struct {
 	Event    string // what happened
 	State    string // what it came to
 	Class    string // of a failure of the target
+	About    string // what else there is to say
 	Took     time.Duration
 }
 
@@ -31,5 +32,8 @@ func (o Origin) RotationStep(variable ident.ID, step Step, err error) *Record {
 	}
 	subject = append(subject, Pair{"took_ms", strconv.FormatInt(step.Took.Milliseconds(), 10)})
 	object := " the rotation of " + string(variable) + ": " + step.Event
+	if step.About != "" {
+		object += ": " + step.About
+	}
 	return o.event(msgRotation, step.Event, subject, o.by("advanced", "could not advance", object), err)
 }
