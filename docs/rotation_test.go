@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	osexec "os/exec"
 	"path/filepath"
@@ -57,8 +58,8 @@ func TestRotationExamples(t *testing.T) {
 	w := newWorld(t)
 	server := httptest.NewServer(w.handler)
 	t.Cleanup(server.Close)
-	token := w.serve(httptest.NewRequest("POST", "/authn/acme/admin/authenticate", strings.NewReader(w.keys["user:admin"])))
-	auth := `Authorization: Token token="` + base64.StdEncoding.EncodeToString(token.Body.Bytes()) + `"`
+	auth := w.header("admin")
+	runner := ""
 	rotators := map[string]bool{}
 	for i, f := range fences(t, "rotation.md") {
 		at := fmt.Sprintf("rotation.md:%d", f.line)
@@ -74,9 +75,14 @@ func TestRotationExamples(t *testing.T) {
 			_, after, _ := strings.Cut(f.text, "rotation/rotator: ")
 			name, _, _ := strings.Cut(after, "\n")
 			rotators[name] = true
+		case "yaml shared.yml":
+			w.at = at
+			w.load("post root", f.text)
+			w.expectResult("")
+			runner = w.header("host/shop/jobs/runner")
 		case "sh":
 			cmd := osexec.Command("bash", "-c", "set -euo pipefail\n"+f.text)
-			cmd.Env = append(os.Environ(), "REKEY="+server.URL, "AUTH="+auth)
+			cmd.Env = append(os.Environ(), "REKEY="+server.URL, "AUTH="+auth, "RUNNER="+runner)
 			out, err := cmd.CombinedOutput()
 			if err != nil {
 				t.Errorf("%s: %v\n%s", at, err, out)
@@ -103,4 +109,14 @@ func TestRotationExamples(t *testing.T) {
 	if len(rotators) != len(targets().Kinds) {
 		t.Errorf("not one example for each kind: %v", rotators)
 	}
+}
+
+// header is that of the requests of somebody who has a key.
+func (w *world) header(login string) string {
+	role := login
+	if !strings.Contains(login, "/") {
+		role = "user:" + login
+	}
+	token := w.serve(httptest.NewRequest("POST", "/authn/acme/"+url.PathEscape(login)+"/authenticate", strings.NewReader(w.keys[strings.Replace(role, "host/", "host:", 1)])))
+	return `Authorization: Token token="` + base64.StdEncoding.EncodeToString(token.Body.Bytes()) + `"`
 }

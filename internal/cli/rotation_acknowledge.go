@@ -18,7 +18,7 @@ func rotationAcknowledgeCommand() *cobra.Command {
 		Long: "Says that whoever is logged in uses a version of the variable now, and no older one. The old value goes on until\n" +
 			"all consumers that the variable names have said so, or for as long as it may. Name the version that was read:\n" +
 			"without it, it is the newest. It may be said again, and an older version has no effect.",
-		Example: "  rekey rotation acknowledge shop/cache/password --version 7",
+		Example: "  rekey rotation acknowledge shop/cache/password --version 1",
 	}
 	outcomeFlag(cmd.Flags())
 	cmd.Flags().IntVar(&version, "version", 0, "the version that is used; 0 is the newest")
@@ -55,7 +55,7 @@ func acknowledged(a client.Acknowledged) string {
 func logins(roles []ident.ID) string {
 	names := make([]string, len(roles))
 	for i, role := range roles {
-		names[i] = role.Login()
+		names[i] = client.Visible(role.Login())
 	}
 	return strings.Join(names, ", ")
 }

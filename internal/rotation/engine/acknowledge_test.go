@@ -86,10 +86,12 @@ func TestAnOldValueDoesNotWaitForEver(t *testing.T) {
 // at any moment of that and of what follows, then the old value works until all of them
 // are on record, and is ended then.
 func TestEachFailpointOfAcknowledging(t *testing.T) {
-	const total = 9 // of two acknowledgements, and of the end of the old value
-	for at := 1; at <= total; at++ {
-		for _, how := range []string{"crash", "error"} {
+	// Before and after the commits of two acknowledgements and of the claim, before and after
+	// the call of the target, and before and after the last commit.
+	for how, moments := range map[string][]int{"crash": {1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, "error": {1, 3, 5, 7, 8, 9}} {
+		for _, at := range moments {
 			t.Run(fmt.Sprintf("%s at %d", how, at), func(t *testing.T) {
+				t.Parallel()
 				w := newWorld(t)
 				f := &failpoints{late: hang}
 				w.wrap = func(s store.Store) store.Store { return failing{s, f} }
