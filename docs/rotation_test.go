@@ -10,6 +10,7 @@ import (
 	"os"
 	osexec "os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -119,4 +120,24 @@ func (w *world) header(login string) string {
 	}
 	token := w.serve(httptest.NewRequest("POST", "/authn/acme/"+url.PathEscape(login)+"/authenticate", strings.NewReader(w.keys[strings.Replace(role, "host/", "host:", 1)])))
 	return `Authorization: Token token="` + base64.StdEncoding.EncodeToString(token.Body.Bytes()) + `"`
+}
+
+// What the page says of kinds whose targets end old values by themselves.
+func TestWhichKindsCanWaitForConsumers(t *testing.T) {
+	kinds := targets().Kinds
+	for name, want := range map[string]bool{
+		"postgresql/password": false, "mssql/password": false, "mongodb/password": false, "ldap/password": false, "ssh/password": false, "conjur/api-key": false,
+		"redis/password": true, "mysql/password": true, "ssh/key": true, "aws/secret-key": true, "azure/client-secret": true, "gcp/service-account-key": true, "exec": true, "webhook": true,
+	} {
+		annotations := map[string]string{"rotation/rotator": name, "rotation/grace": "PT1H", "rotation/consumers": "host/app"}
+		waits := func() bool {
+			return !slices.ContainsFunc(rotation.Check(annotations, kinds), func(p target.Problem) bool { return p.Annotation == "rotation/consumers" })
+		}
+		if kinds[name] == nil || waits() != want {
+			t.Errorf("%s waits for consumers: %v", name, waits())
+		}
+		if annotations["rotation/"+name+"/users"] = "a,b"; strings.HasSuffix(name, "/password") && !waits() {
+			t.Errorf("%s does not with users who take turns", name)
+		}
+	}
 }

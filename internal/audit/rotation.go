@@ -15,7 +15,7 @@ type Step struct {
 	Event    string // what happened
 	State    string // what it came to
 	Class    string // of a failure of the target
-	About    string // what else there is to say
+	About    string // what somebody should know of it: then it is a warning, though it is a success
 	Took     time.Duration
 }
 
@@ -35,5 +35,9 @@ func (o Origin) RotationStep(variable ident.ID, step Step, err error) *Record {
 	if step.About != "" {
 		object += ": " + step.About
 	}
-	return o.event(msgRotation, step.Event, subject, o.by("advanced", "could not advance", object), err)
+	r := o.event(msgRotation, step.Event, subject, o.by("advanced", "could not advance", object), err)
+	if step.About != "" {
+		r.Severity = Warning
+	}
+	return r
 }

@@ -31,7 +31,7 @@ type Rotating struct {
 	LastSuccess time.Time // when the value was rotated; zero: never
 	Next        time.Time // when it will be; zero: not before something changes
 	Now         bool      // it is being replaced: it may be another one soon
-	Awaited     bool      // it is the newest, and the old one waits for the reader to acknowledge it
+	Awaited     bool      // it is the newest, and the old one waits for the reader to acknowledge it here
 }
 
 // LongestValue is the most bytes that a value may have.
@@ -117,7 +117,7 @@ func (c *Core) rotating(x *rbac.Resource, reader ident.ID) *Rotating {
 		return nil
 	}
 	w, settings := c.rotationOf(x)
-	told := &Rotating{LastSuccess: w.LastSuccess, Now: rotation.Open(&w), Awaited: w.Awaited != "" && slices.Contains(settings.Unacknowledged(&w), reader.Login())}
+	told := &Rotating{LastSuccess: w.LastSuccess, Now: rotation.Open(&w), Awaited: w.Awaited != "" && !c.config.ReadOnly && slices.Contains(settings.Unacknowledged(&w), reader.Login())}
 	if !told.Now {
 		w.Holder, w.RetireAt = "", time.Time{} // what is done about the old value is not news to readers
 		version, expires := newest(x)

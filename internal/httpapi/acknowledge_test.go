@@ -129,6 +129,9 @@ func TestAnOldValueGoesOnUntilItsConsumersHaveTakenTheNewOne(t *testing.T) {
 		if !strings.Contains(r.body, `"event":"unacknowledged","state":"retiring"`) || !strings.Contains(r.body, `"message":"not acknowledged by host/one"`) {
 			t.Error(r.body)
 		}
+		if r = s.call("GET", "/metrics").send().status(200); !strings.Contains(r.body, `rekey_rotations_unacknowledged_total{rotator="memory/password"} 1`) {
+			t.Error("it is not counted")
+		}
 		if r = s.call("GET", "/deliveries/acme?limit=100").as(s.admin).send().status(200); !strings.Contains(r.body, `"event":"unacknowledged"`) {
 			t.Error(r.body)
 		}

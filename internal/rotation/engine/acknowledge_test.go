@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"crypto/rand"
 	"fmt"
 	"io"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"rekey/internal/audit"
 	"rekey/internal/core"
 	"rekey/internal/ident"
 	"rekey/internal/policy"
@@ -187,6 +189,14 @@ func TestAcknowledgementsAtTwoServers(t *testing.T) {
 	for i, host := range hosts {
 		callers = append(callers, all[i%2].caller(host))
 	}
+	asked := func(c *core.Core) bool {
+		v, err := c.Secret(ctx, callers[0], variable("password"), 0)
+		must(t, err)
+		return v.Rotation.Awaited
+	}
+	if !asked(one.Core) || asked(readOnly(t, first, url)) {
+		t.Error("readers are asked where they can acknowledge, and only there")
+	}
 	var said sync.WaitGroup
 	for i, caller := range callers {
 		said.Go(func() {
@@ -205,4 +215,17 @@ func TestAcknowledgementsAtTwoServers(t *testing.T) {
 	if s := two.status("password"); s.State != rotation.Idle || first.model.works("password", "first") {
 		t.Errorf("%+v", s)
 	}
+}
+
+// readOnly is a server on a database that changes nothing.
+func readOnly(t *testing.T, w *world, url string) *core.Core {
+	rows, err := postgres.Open(ctx, url)
+	must(t, err)
+	config := core.Default()
+	config.ReadOnly = true
+	c, err := core.Open(ctx, core.Options{Store: rows, Audit: audit.To(io.Discard), RootKey: w.root, Config: config, Now: time.Now, Rand: rand.Reader,
+		Log: slog.New(slog.DiscardHandler), Targets: &core.Targets{Kinds: w.kinds, Node: "reads", Limits: w.limits}})
+	must(t, err)
+	t.Cleanup(func() { must(t, c.Close()); must(t, rows.Close()) })
+	return c
 }
