@@ -67,6 +67,16 @@ func TestProblemsOfConsumers(t *testing.T) {
 	}
 }
 
+// An end that is promised does not wait for anybody.
+func TestNobodyIsWaitedForWhereTheOldValueHasToEnd(t *testing.T) {
+	for mode, complaints := range map[string]int{"before": 1, "after": 0} {
+		_, problems := rotation.Read(map[string]string{"rotation/ttl": "P9D", "rotation/grace": "PT1H", "rotation/grace-mode": mode, "rotation/consumers": "bob"}, rotation.DefaultLimits())
+		if len(problems) != complaints {
+			t.Errorf("%s: %+v", mode, problems)
+		}
+	}
+}
+
 // ends is a kind whose targets end old values by themselves, unless they are told to keep
 // them.
 type ends struct{ target.Kind }
