@@ -1,10 +1,14 @@
 package httpapi
 
 import (
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
+
+	"rekey/internal/core"
+	"rekey/internal/ident"
 )
 
 const shared = `
@@ -156,5 +160,20 @@ func TestConsumersAreCheckedWhenAPolicyIsLoaded(t *testing.T) {
 		if !strings.Contains(r.body, want) {
 			t.Errorf("not %q: %s", want, r.body)
 		}
+	}
+}
+
+// Given a reader of many variables, then an answer asks for no more of them than a header
+// can hold.
+func TestAnAnswerDoesNotAskForTooMuch(t *testing.T) {
+	ids := make([]ident.ID, mostAsked+5)
+	values := make([]core.Value, len(ids))
+	for i := range ids {
+		ids[i], values[i] = ident.ID("acme:variable:"+strings.Repeat("x", i+1)), core.Value{Version: 1, Rotation: &core.Rotating{Awaited: true}}
+	}
+	h := http.Header{}
+	askFor(h, ids, values)
+	if asked, err := url.ParseQuery(h.Get("Rekey-Acknowledge")); err != nil || len(asked) != mostAsked {
+		t.Errorf("%d, %v", len(asked), err)
 	}
 }
