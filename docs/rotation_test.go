@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"net"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	osexec "os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -57,8 +59,8 @@ func TestRotationExamples(t *testing.T) {
 	w := newWorld(t)
 	server := httptest.NewServer(w.handler)
 	t.Cleanup(server.Close)
-	token := w.serve(httptest.NewRequest("POST", "/authn/acme/admin/authenticate", strings.NewReader(w.keys["user:admin"])))
-	auth := `Authorization: Token token="` + base64.StdEncoding.EncodeToString(token.Body.Bytes()) + `"`
+	auth := w.header("admin")
+	runner := ""
 	rotators := map[string]bool{}
 	for i, f := range fences(t, "rotation.md") {
 		at := fmt.Sprintf("rotation.md:%d", f.line)
@@ -74,9 +76,14 @@ func TestRotationExamples(t *testing.T) {
 			_, after, _ := strings.Cut(f.text, "rotation/rotator: ")
 			name, _, _ := strings.Cut(after, "\n")
 			rotators[name] = true
+		case "yaml shared.yml":
+			w.at = at
+			w.load("post root", f.text)
+			w.expectResult("")
+			runner = w.header("host/shop/jobs/runner")
 		case "sh":
 			cmd := osexec.Command("bash", "-c", "set -euo pipefail\n"+f.text)
-			cmd.Env = append(os.Environ(), "REKEY="+server.URL, "AUTH="+auth)
+			cmd.Env = append(os.Environ(), "REKEY="+server.URL, "AUTH="+auth, "RUNNER="+runner)
 			out, err := cmd.CombinedOutput()
 			if err != nil {
 				t.Errorf("%s: %v\n%s", at, err, out)
@@ -111,6 +118,36 @@ func TestRotationExamples(t *testing.T) {
 	for name := range targets().Kinds {
 		if !strings.Contains(tested, "\n| `"+name+"` | ") { // what is in the row is for its tests to say
 			t.Errorf("the page does not say what %s is tested against", name)
+		}
+	}
+}
+
+// header is that of the requests of somebody who has a key.
+func (w *world) header(login string) string {
+	role := login
+	if !strings.Contains(login, "/") {
+		role = "user:" + login
+	}
+	token := w.serve(httptest.NewRequest("POST", "/authn/acme/"+url.PathEscape(login)+"/authenticate", strings.NewReader(w.keys[strings.Replace(role, "host/", "host:", 1)])))
+	return `Authorization: Token token="` + base64.StdEncoding.EncodeToString(token.Body.Bytes()) + `"`
+}
+
+// What the page says of kinds whose targets end old values by themselves.
+func TestWhichKindsCanWaitForConsumers(t *testing.T) {
+	kinds := targets().Kinds
+	for name, want := range map[string]bool{
+		"postgresql/password": false, "mssql/password": false, "mongodb/password": false, "ldap/password": false, "ssh/password": false, "conjur/api-key": false,
+		"redis/password": true, "mysql/password": true, "ssh/key": true, "aws/secret-key": true, "azure/client-secret": true, "gcp/service-account-key": true, "exec": true, "webhook": true,
+	} {
+		annotations := map[string]string{"rotation/rotator": name, "rotation/grace": "PT1H", "rotation/consumers": "host/app"}
+		waits := func() bool {
+			return !slices.ContainsFunc(rotation.Check(annotations, kinds), func(p target.Problem) bool { return p.Annotation == "rotation/consumers" })
+		}
+		if kinds[name] == nil || waits() != want {
+			t.Errorf("%s waits for consumers: %v", name, waits())
+		}
+		if annotations["rotation/"+name+"/users"] = "a,b"; strings.HasSuffix(name, "/password") && !waits() {
+			t.Errorf("%s does not with users who take turns", name)
 		}
 	}
 }

@@ -169,8 +169,13 @@ func (a *Agent) plan(ctx context.Context, plan Plan) ([]*duty, error) {
 		if err != nil {
 			return nil, err
 		}
+		words, err := client.OpenWith(ctx, options, who.token)
+		if err != nil {
+			return nil, err
+		}
+		acknowledge, taken := a.acknowledgeDuty(words, who)
 		w := &watched{}
-		secrets, err := a.secretsDuty(&source{session, who, w}, plan, token)
+		secrets, err := a.secretsDuty(&source{session, who, w, taken}, plan, token)
 		if err != nil {
 			return nil, err
 		}
@@ -178,7 +183,7 @@ func (a *Agent) plan(ctx context.Context, plan Plan) ([]*duty, error) {
 		if err != nil {
 			return nil, err
 		}
-		duties = append(duties, secrets, a.watchDuty(events, who, w, secrets))
+		duties = append(duties, secrets, acknowledge, a.watchDuty(events, who, w, secrets))
 	}
 	if len(duties) == 0 {
 		e := fault.New(fault.Invalid, "there is nothing to do")

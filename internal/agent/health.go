@@ -18,8 +18,8 @@ import (
 
 // counts are what the metrics page has.
 type counts struct {
-	rotations, takenOver, tokens, renders, starts atomic.Int64
-	bornAt                                        atomic.Int64 // of the key, in seconds since 1970 by this machine's clock; 0 if unknown
+	rotations, takenOver, tokens, renders, starts, acknowledged atomic.Int64
+	bornAt                                                      atomic.Int64 // of the key, in seconds since 1970 by this machine's clock; 0 if unknown
 }
 
 func (c *counts) kept(done client.Kept) {
@@ -134,6 +134,7 @@ func (a *Agent) metrics(w http.ResponseWriter, _ *http.Request) {
 		{"tokens", "Access tokens written to the file.", &a.counts.tokens},
 		{"files_written", "Files with secrets written.", &a.counts.renders},
 		{"command_starts", "Times the command was started.", &a.counts.starts},
+		{"acknowledgements", "Versions that the server was told are in use.", &a.counts.acknowledged},
 	} {
 		fmt.Fprintf(w, "# HELP rekey_agent_%s_total %s\n# TYPE rekey_agent_%s_total counter\nrekey_agent_%s_total %d\n", c.name, c.help, c.name, c.name, c.n.Load())
 	}

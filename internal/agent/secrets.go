@@ -18,6 +18,7 @@ type source struct {
 	session *client.Session
 	who     *login
 	watched *watched
+	taken   *taken
 }
 
 // read reads variables, all of them as of one moment.
@@ -62,6 +63,7 @@ func (a *Agent) secretsDuty(from *source, plan Plan, token *duty) (*duty, error)
 		if plan.Command != nil {
 			names = append(names, plan.Command.names()...)
 		}
+		from.session.Asked() // of an attempt that came to nothing
 		now, err := from.readAll(unique(names), files)
 		if err != nil {
 			return 0, err
@@ -81,6 +83,7 @@ func (a *Agent) secretsDuty(from *source, plan Plan, token *duty) (*duty, error)
 			}
 		}
 		untold = false
+		from.taken.add(from.session.Asked())
 		return from.watched.poll(plan), nil
 	}), nil
 }

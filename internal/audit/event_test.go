@@ -49,6 +49,8 @@ func TestEvents(t *testing.T) {
 		{o.Expire(x, nil), `<86>expire ` + alice + `[subject@43868 resource="acme:variable:x"]` + from + action("success", "expire") + ` acme:user:alice expired acme:variable:x`},
 		{o.RotationStep(x, audit.Step{Rotation: "r1", Event: "published", State: "retiring", Took: 1500 * time.Millisecond}, nil),
 			`<86>rotation ` + alice + `[subject@43868 resource="acme:variable:x" rotation="r1" state="retiring" took_ms="1500"]` + from + action("success", "published") + ` acme:user:alice advanced the rotation of acme:variable:x: published`},
+		{o.RotationStep(x, audit.Step{Rotation: "r1", Event: "unacknowledged", State: "retiring", About: "not acknowledged by host/a"}, nil),
+			`<84>rotation ` + alice + `[subject@43868 resource="acme:variable:x" rotation="r1" state="retiring" took_ms="0"]` + from + action("success", "unacknowledged") + ` acme:user:alice advanced the rotation of acme:variable:x: unacknowledged: not acknowledged by host/a`},
 		{o.RotationStep(x, audit.Step{Event: "failed", State: "backoff", Class: "refused"}, errors.New("no privilege")),
 			`<84>rotation ` + alice + `[subject@43868 resource="acme:variable:x" state="backoff" class="refused" took_ms="0"]` + from + action("failure", "failed") + ` acme:user:alice could not advance the rotation of acme:variable:x: failed: no privilege`},
 		{o.Check(x, "acme:user:alice", "read", nil), `<86>check ` + alice + `[subject@43868 resource="acme:variable:x" role="acme:user:alice" privilege="read"]` + from + action("success", "check") + ` acme:user:alice successfully checked if they can read acme:variable:x `},

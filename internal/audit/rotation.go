@@ -15,6 +15,7 @@ type Step struct {
 	Event    string // what happened
 	State    string // what it came to
 	Class    string // of a failure of the target
+	About    string // what somebody should know of it: then it is a warning, though it is a success
 	Took     time.Duration
 }
 
@@ -31,5 +32,12 @@ func (o Origin) RotationStep(variable ident.ID, step Step, err error) *Record {
 	}
 	subject = append(subject, Pair{"took_ms", strconv.FormatInt(step.Took.Milliseconds(), 10)})
 	object := " the rotation of " + string(variable) + ": " + step.Event
-	return o.event(msgRotation, step.Event, subject, o.by("advanced", "could not advance", object), err)
+	if step.About != "" {
+		object += ": " + step.About
+	}
+	r := o.event(msgRotation, step.Event, subject, o.by("advanced", "could not advance", object), err)
+	if step.About != "" {
+		r.Severity = Warning
+	}
+	return r
 }

@@ -17,7 +17,7 @@ import (
 func rotationCommand() *cobra.Command {
 	group := &cobra.Command{Use: "rotation", Short: "See and steer the rotation of values on their targets"}
 	group.AddCommand(rotationListCommand(), rotationStatusCommand(), rotationHistoryCommand(), rotationPlanCommand(), rotationRotateCommand(),
-		rotationPauseCommand(), deliveriesCommand(),
+		rotationPauseCommand(), rotationAcknowledgeCommand(), deliveriesCommand(),
 		resumeCommand(),
 		steerCommand("retry", "Try again at once", "Tries again at once what has failed, also out of quarantine.", "Asked for another try"),
 		steerCommand("reconcile", "Set a new value without knowing the old one",
@@ -59,7 +59,7 @@ func rotationListCommand() *cobra.Command {
 		Args:    noArguments,
 	}
 	form := formatFlag(cmd.Flags())
-	cmd.Flags().StringVar(&state, "state", "", "only those of a state, such as quarantined, paused, due or overdue")
+	cmd.Flags().StringVar(&state, "state", "", "only those of a state, such as quarantined, paused, due, overdue or unacknowledged")
 	return newRemote(cmd, func(cmd *cobra.Command, s *client.Session, _ []string) error {
 		found, err := s.Rotations(state)
 		if err != nil {
@@ -68,8 +68,11 @@ func rotationListCommand() *cobra.Command {
 		var rows [][]string
 		for _, r := range found.Is {
 			problem := ""
-			if r.Error != nil {
+			switch {
+			case r.Error != nil:
 				problem = r.Error.Class + ": " + r.Error.Message
+			case len(r.Unacknowledged) > 0:
+				problem = "not acknowledged by " + logins(r.Unacknowledged)
 			}
 			rows = append(rows, []string{r.Variable.Identifier(), shownState(r), strconv.Itoa(r.Version), or(r.Due, "-"), or(r.LastSuccess, "never"), problem})
 		}
@@ -111,6 +114,12 @@ func rotationStatusCommand() *cobra.Command {
 func printRotation(cmd *cobra.Command, form format, found client.Answer[client.ValueRotation]) error {
 	r := found.Is
 	rows := [][]string{{"rotator", r.Rotator}, {"state", shownState(r)}, {"version", strconv.Itoa(r.Version)}, {"due", or(r.Due, "-")}, {"rotated", or(r.LastSuccess, "never")}}
+	if r.OldUntil != nil {
+		rows = append(rows, []string{"old value", "until " + *r.OldUntil})
+	}
+	if len(r.Unacknowledged) > 0 {
+		rows = append(rows, []string{"not acknowledged", "by " + logins(r.Unacknowledged)})
+	}
 	if r.Paused != nil {
 		rows = append(rows, []string{"paused", r.Paused.At + " by " + r.Paused.By + " " + r.Paused.Reason})
 	}

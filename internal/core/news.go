@@ -10,6 +10,7 @@ import (
 
 	"rekey/internal/fault"
 	"rekey/internal/ident"
+	"rekey/internal/rotation"
 	"rekey/internal/row"
 )
 
@@ -25,6 +26,7 @@ type Hook struct {
 var newsOf = map[string]string{
 	"published": "rotated", "failed": "failed", "quarantined": "quarantined", "suspended": "suspended", "drifted": "drifted",
 	"retired": "retired", "paused": "paused", "resumed": "resumed", "adopted": "adopted",
+	rotation.Unacknowledged: "unacknowledged",
 }
 
 const keyRotated = "key-rotated"
@@ -125,8 +127,8 @@ func (c *Core) newsIn(set *row.Set) (all []news) {
 			n := news{Event: event, At: r.At, Account: r.Variable.Account(), Variable: r.Variable, Rotation: r.ID, State: r.State, By: r.Actor, Class: r.Class, Message: r.Message}
 			if w := rotationIn(set, r.Variable); w != nil {
 				n.Version = w.Version
-				if event == "rotated" && w.RetireAt.After(r.At) {
-					n.OldValueUntil = &w.RetireAt
+				if ends := later(w.RetireAt, w.RetireBy); event == "rotated" && ends.After(r.At) {
+					n.OldValueUntil = &ends
 				}
 			}
 			all = append(all, n)

@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,8 +30,12 @@ type RotationStatus struct {
 	Paused  bool
 	Due     time.Time // zero: not before something changes
 	Overdue time.Duration
+	Ends    time.Time // of the old value, as far as is known now; zero: there is none
 	Version int       // newest version of the variable
 	Expires time.Time // of that version, as readers see it
+
+	// Unacknowledged are the consumers that have not acknowledged the newest published version.
+	Unacknowledged []ident.ID
 }
 
 // rotates tells whether a resource is a variable that rotates.
@@ -62,6 +67,9 @@ func (c *Core) rotationOf(x *rbac.Resource) (row.Rotation, rotation.Settings) {
 	if kind, ok := c.targets.Kinds[settings.Rotator].(target.Lasting); ok && kind.Lasts() {
 		settings.Outlast()
 	}
+	settings.Consumers = slices.DeleteFunc(settings.Consumers, func(login string) bool {
+		return c.graph.Role(ident.FromLogin(x.ID.Account(), login)) == nil
+	})
 	return w, settings
 }
 
@@ -80,6 +88,7 @@ func (c *Core) rotationStatus(x *rbac.Resource, now time.Time) RotationStatus {
 	s := RotationStatus{Rotation: w, Rotator: settings.Rotator, Paused: !w.PausedAt.IsZero()}
 	s.Version, s.Expires = newest(x)
 	s.Due = rotation.Due(&w, &settings, s.Version, s.Expires, now)
+	s.Ends, s.Unacknowledged = settings.Ends(&w), rolesOf(x.ID.Account(), settings.Unacknowledged(&w))
 	if s.Rotation.Version = w.Version; !s.Due.IsZero() && s.Due.Before(now) {
 		s.Overdue = now.Sub(s.Due)
 	}
@@ -123,8 +132,8 @@ func (c *Core) seen(caller Caller, id ident.ID) (*rbac.Resource, error) {
 }
 
 // Rotations lists the rotated variables of an account that the caller sees, in the
-// order of their ids. state selects one of package rotation's, "paused", "due" or
-// "overdue"; empty: all.
+// order of their ids. state selects one of package rotation's, "paused", "due", "overdue" or
+// "unacknowledged"; empty: all.
 func (c *Core) Rotations(_ context.Context, caller Caller, account, state string) ([]RotationStatus, error) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -143,7 +152,8 @@ func (c *Core) Rotations(_ context.Context, caller Caller, account, state string
 		s := c.rotationStatus(x, now)
 		due := !s.Due.IsZero() && !s.Due.After(now)
 		switch {
-		case state == "", state == s.State, state == "paused" && s.Paused, state == "due" && due, state == "overdue" && s.Overdue > late:
+		case state == "", state == s.State, state == "paused" && s.Paused, state == "due" && due, state == "overdue" && s.Overdue > late,
+			state == rotation.Unacknowledged && len(s.Unacknowledged) > 0:
 			all = append(all, s)
 		}
 		return true

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -28,16 +29,17 @@ type dueList struct {
 	states            map[ident.ID]string    // of every variable that rotates
 	count             map[string]int         // of these, by state
 	failing           map[ident.ID]time.Time // since when they should have been done
+	awaiting          map[ident.ID][]string  // the login names of those whose acknowledgement an old value waits for
 	wake              chan struct{}
 }
 
 func newDueList() dueList {
-	return dueList{scheduled: newDueOrder(), urgent: newDueOrder(), at: map[ident.ID]DueRotation{}, states: map[ident.ID]string{}, count: map[string]int{}, failing: map[ident.ID]time.Time{}, wake: make(chan struct{}, 1)}
+	return dueList{scheduled: newDueOrder(), urgent: newDueOrder(), at: map[ident.ID]DueRotation{}, states: map[ident.ID]string{}, count: map[string]int{}, failing: map[ident.ID]time.Time{}, awaiting: map[ident.ID][]string{}, wake: make(chan struct{}, 1)}
 }
 
 // clear forgets everything, but not who waits for a signal.
 func (l *dueList) clear() {
-	l.scheduled, l.urgent, l.at = newDueOrder(), newDueOrder(), map[ident.ID]DueRotation{}
+	l.scheduled, l.urgent, l.at, l.awaiting = newDueOrder(), newDueOrder(), map[ident.ID]DueRotation{}, map[ident.ID][]string{}
 }
 
 func newDueOrder() *btree.BTreeG[DueRotation] {
@@ -104,12 +106,16 @@ func (l *dueList) signal() {
 func (c *Core) schedule(id ident.ID, now time.Time) {
 	d := DueRotation{Variable: id}
 	state, failing := "", time.Time{}
+	delete(c.due.awaiting, id)
 	if x := c.graph.Resource(id); x != nil && rotates(x) {
 		w, settings := c.rotationOf(x)
 		version, expires := newest(x)
 		d.Due = rotation.Due(&w, &settings, version, expires, now)
 		if check := rotation.CheckDue(&w, &settings, version, now); d.Due.IsZero() || !check.IsZero() && check.Before(d.Due) {
 			d.Due, d.Check = check, !check.IsZero()
+		}
+		if missing := settings.Unacknowledged(&w); !w.RetireBy.IsZero() && len(missing) > 0 {
+			c.due.awaiting[id] = missing
 		}
 		state = shownState(&w)
 		if w.Attempts > 0 && state != pausedState && state != rotation.Quarantined && state != rotation.Suspended {
@@ -136,8 +142,16 @@ func (c *Core) scheduleSet(set *row.Set, now time.Time) {
 	if c.targets == nil {
 		return
 	}
+	var gone map[ident.ID]bool
 	for _, change := range set.Changes {
 		switch r := change.Row.(type) {
+		case row.Role:
+			if change.Op == row.Delete && len(c.due.awaiting) > 0 {
+				if gone == nil {
+					gone = map[ident.ID]bool{}
+				}
+				gone[r.ID] = true
+			}
 		case row.Rotation:
 			c.schedule(r.Variable, now)
 		case row.Secret:
@@ -150,6 +164,14 @@ func (c *Core) scheduleSet(set *row.Set, now time.Time) {
 			if strings.HasPrefix(r.Name, "rotation/") {
 				c.schedule(r.Resource, now)
 			}
+		}
+	}
+	if gone == nil {
+		return
+	}
+	for id, logins := range c.due.awaiting { // nobody waits for those who are gone
+		if slices.ContainsFunc(logins, func(login string) bool { return gone[ident.FromLogin(id.Account(), login)] }) {
+			c.schedule(id, now)
 		}
 	}
 }

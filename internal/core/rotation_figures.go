@@ -57,6 +57,8 @@ func (r *RotationRun) count(next *rotation.Run, f rotation.Facts) {
 	switch next.Outcome {
 	case "published":
 		m.Rotated(rotator, f.Now.Sub(next.Row.StartedAt))
+	case rotation.Unacknowledged:
+		m.Unacknowledged(rotator)
 	case rotation.Checked, "drifted", "not checked":
 		m.Checked(rotator, next.Outcome)
 	case "failed", "quarantined", "rolled back":

@@ -33,6 +33,7 @@ func (r *RotationRun) facts() (rotation.Facts, error) {
 	defer r.c.mu.RUnlock()
 	if x := r.c.graph.Resource(r.id); x != nil {
 		f.Version, f.Expires = newest(x)
+		f.Consumers = r.c.readers(x, r.settings.Consumers)
 	}
 	return f, nil
 }
@@ -86,7 +87,7 @@ func (r *RotationRun) audit(next rotation.Run, f rotation.Facts) error {
 	r.count(&next, f)
 	by := r.c.from(Origin{}, r.by())
 	by.Time = f.Now
-	step := audit.Step{Rotation: next.Row.ID, Event: next.Outcome, State: next.Row.State, Took: f.Now.Sub(r.started)}
+	step := audit.Step{Rotation: next.Row.ID, Event: next.Outcome, State: next.Row.State, About: next.Message, Took: f.Now.Sub(r.started)}
 	var failure error
 	if next.Failure != nil {
 		failure, step.Class = next.Failure, next.Failure.Class.String()
@@ -161,7 +162,7 @@ func (r *RotationRun) note(set *row.Set, next *rotation.Run, f rotation.Facts) {
 	}
 	event := row.RotationEvent{At: f.Now, ID: next.Row.ID, State: next.Row.State,
 		Actor: string(r.by()), Event: next.Outcome, Took: f.Now.Sub(r.started)}
-	if next.Failure != nil {
+	if event.Message = next.Message; next.Failure != nil {
 		event.Class, event.Message = next.Failure.Class.String(), next.Failure.Message
 	}
 	addEvent(set, &next.Row, event)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"regexp"
+	"slices"
 	"time"
 
 	"rekey/internal/audit"
@@ -30,6 +31,7 @@ type Rotating struct {
 	LastSuccess time.Time // when the value was rotated; zero: never
 	Next        time.Time // when it will be; zero: not before something changes
 	Now         bool      // it is being replaced: it may be another one soon
+	Awaited     bool      // it is the newest, and the old one waits for the reader to acknowledge it here
 }
 
 // LongestValue is the most bytes that a value may have.
@@ -102,16 +104,20 @@ func (c *Core) readable(caller Caller, id ident.ID, version int) (Value, valueKe
 	if a := x.Annotation("conjur/mime_type"); a != nil {
 		mime = a.Value
 	}
-	return Value{MimeType: mime, Version: version, Rotation: c.rotating(x)}, valueKey{x.Serial, version}, nil
+	told := c.rotating(x, caller.Role)
+	if told != nil {
+		told.Awaited = told.Awaited && version == x.Latest()
+	}
+	return Value{MimeType: mime, Version: version, Rotation: told}, valueKey{x.Serial, version}, nil
 }
 
-// rotating is what readers are told of a variable's rotation. The caller holds the graph.
-func (c *Core) rotating(x *rbac.Resource) *Rotating {
+// rotating is what a reader is told of a variable's rotation. The caller holds the graph.
+func (c *Core) rotating(x *rbac.Resource, reader ident.ID) *Rotating {
 	if c.targets == nil || !rotates(x) {
 		return nil
 	}
 	w, settings := c.rotationOf(x)
-	told := &Rotating{LastSuccess: w.LastSuccess, Now: rotation.Open(&w)}
+	told := &Rotating{LastSuccess: w.LastSuccess, Now: rotation.Open(&w), Awaited: w.Awaited != "" && !c.config.ReadOnly && slices.Contains(settings.Unacknowledged(&w), reader.Login())}
 	if !told.Now {
 		w.Holder, w.RetireAt = "", time.Time{} // what is done about the old value is not news to readers
 		version, expires := newest(x)

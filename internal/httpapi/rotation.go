@@ -16,7 +16,7 @@ import (
 
 // rotationStates are what a list of rotations can be narrowed to.
 var rotationStates = []string{rotation.Idle, rotation.Planned, rotation.Applying, rotation.Verified, rotation.Retiring, rotation.Backoff,
-	rotation.Uncertain, rotation.Quarantined, rotation.Suspended, rotation.Drifted, "paused", "due", "overdue"}
+	rotation.Uncertain, rotation.Quarantined, rotation.Suspended, rotation.Drifted, "paused", "due", "overdue", rotation.Unacknowledged}
 
 // listRotations lists how the rotations that the caller sees stand, by variable.
 func (a *api) listRotations(e *exchange) error {
@@ -104,6 +104,28 @@ func steer(do func(*core.Core, context.Context, core.Caller, ident.ID) error) fu
 	}
 }
 
+// acknowledgeRotation takes note that the caller uses a version of the variable.
+func (a *api) acknowledgeRotation(e *exchange) error {
+	version, err := e.query.version()
+	if err != nil {
+		return err
+	}
+	done, err := a.core.AcknowledgeRotation(e.r.Context(), e.caller, e.variable(), version)
+	if err != nil {
+		return err
+	}
+	return e.answerJSON(func(to []byte) []byte {
+		to = append(to, `{"outcome":`...)
+		to = appendString(to, string(done.Outcome))
+		to = append(to, `,"version":`...)
+		to = strconv.AppendInt(to, int64(done.Version), 10)
+		to = append(to, `,"newest":`...)
+		to = strconv.AppendInt(to, int64(done.Newest), 10)
+		to = append(to, `,"unacknowledged":`...)
+		return append(appendList(to, done.Unacknowledged, appendString), '}')
+	})
+}
+
 // appendRotation leaves out the target's identity: address and user are values of
 // variables, which not everybody may read who sees the rotated one.
 func appendRotation(to []byte, s core.RotationStatus) []byte {
@@ -124,7 +146,9 @@ func appendRotation(to []byte, s core.RotationStatus) []byte {
 	to = append(to, `,"started_at":`...)
 	to = appendTime(to, s.StartedAt)
 	to = append(to, `,"old_value_until":`...)
-	to = appendTime(to, s.RetireAt)
+	to = appendTime(to, s.Ends)
+	to = append(to, `,"unacknowledged":`...)
+	to = appendList(to, s.Unacknowledged, appendString)
 	to = append(to, `,"checked_at":`...)
 	to = appendTime(to, s.CheckedAt)
 	to = append(to, `,"attempts":`...)

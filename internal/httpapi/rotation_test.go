@@ -139,7 +139,7 @@ func (s *testServer) listed(state string) int {
 func TestRotationStatus(t *testing.T) {
 	s, watcher, stranger := newRotating(t)
 	const fresh = `{"variable":"acme:variable:app/db","rotator":"memory/password","state":"idle","version":1,"due":null,"expires_at":null,` +
-		`"last_success":null,"started_at":null,"old_value_until":null,"checked_at":null,"attempts":0,"requested":null,"paused":null,"error":null}`
+		`"last_success":null,"started_at":null,"old_value_until":null,"unacknowledged":[],"checked_at":null,"attempts":0,"requested":null,"paused":null,"error":null}`
 	s.run("for whoever sees the variable", func(s *testServer) {
 		tag := s.call("GET", rotationDB).as(watcher).is(200, fresh).Header.Get("ETag")
 		s.call("GET", "/rotations/acme/variable/app/db").as(watcher).with("If-None-Match", tag).is(304, "")
@@ -165,7 +165,7 @@ func TestRotationStatus(t *testing.T) {
 	})
 	s.run("lists of no known state", func(s *testServer) {
 		r := s.call("GET", "/rotations/acme?state=busy").as(s.admin).send().status(422)
-		if !strings.Contains(r.body, "There is no state 'busy'") || !strings.Contains(r.body, "quarantined, suspended, drifted, paused, due, overdue") {
+		if !strings.Contains(r.body, "There is no state 'busy'") || !strings.Contains(r.body, "quarantined, suspended, drifted, paused, due, overdue, unacknowledged") {
 			t.Error(r.body)
 		}
 	})

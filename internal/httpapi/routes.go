@@ -110,6 +110,7 @@ var routes = []route{
 	{"POST", "/rotations/:account/variable/*id?retry", token, noBody, steer((*core.Core).RetryRotation)},
 	{"POST", "/rotations/:account/variable/*id?reconcile", token, noBody, steer((*core.Core).ReconcileRotation)},
 	{"POST", "/rotations/:account/variable/*id?adopt", token, noBody, steer((*core.Core).AdoptRotation)},
+	{"POST", "/rotations/:account/variable/*id?acknowledge", token, noBody, (*api).acknowledgeRotation},
 
 	{"GET", "/public_keys/:account/:key_kind/*id", optional, noBody, (*api).publicKeys},
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -38,6 +39,7 @@ func (a *api) readSecret(e *exchange) error {
 	if found.Rotation != nil {
 		announce(h, found.Rotation)
 	}
+	askFor(h, []ident.ID{variable}, []core.Value{found})
 	if found.Held {
 		return e.unchanged()
 	}
@@ -60,6 +62,24 @@ func announce(h http.Header, r *core.Rotating) {
 	set("Rekey-Rotated-At", r.LastSuccess)
 	set("Rekey-Next-Rotation", r.Next)
 	h["Rekey-Rotating"] = []string{strconv.FormatBool(r.Now)}
+}
+
+// mostAsked bounds for how many variables an answer asks its reader to acknowledge them.
+// The next answer asks for more.
+const mostAsked = 16
+
+// askFor asks a reader to acknowledge what it reads, where an old value waits for that. It
+// is in the form of a query: variables, each with its version.
+func askFor(h http.Header, ids []ident.ID, values []core.Value) {
+	var asked []string
+	for i, v := range values {
+		if v.Rotation != nil && v.Rotation.Awaited && len(asked) < mostAsked {
+			asked = append(asked, url.QueryEscape(string(ids[i]))+"="+strconv.Itoa(v.Version))
+		}
+	}
+	if len(asked) > 0 {
+		h["Rekey-Acknowledge"] = []string{strings.Join(asked, "&")}
+	}
 }
 
 // version reads the version that is asked for, 0 for the newest. Numbers that no
@@ -126,6 +146,7 @@ func (a *api) readSecrets(e *exchange) error {
 	for i := range values {
 		tags[i] = values[i].Tag
 	}
+	askFor(e.w.Header(), ids, values)
 	if values[0].Held {
 		e.w.Header()["ETag"] = []string{tag(tags...)}
 		return e.unchanged()

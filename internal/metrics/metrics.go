@@ -26,19 +26,20 @@ type Metrics struct {
 	durations  *prometheus.HistogramVec
 	exceptions *prometheus.CounterVec
 
-	commitSets    prometheus.Histogram
-	commitTime    prometheus.Histogram
-	commitFailed  prometheus.Counter
-	cacheHits     prometheus.Counter
-	cacheMisses   prometheus.Counter
-	audited       prometheus.Counter
-	auditFailed   prometheus.Counter
-	inFlight      prometheus.Gauge
-	rotated       *prometheus.CounterVec
-	rotationFails *prometheus.CounterVec
-	rotationTime  *prometheus.HistogramVec
-	checks        *prometheus.CounterVec
-	gauges        gauges
+	commitSets     prometheus.Histogram
+	commitTime     prometheus.Histogram
+	commitFailed   prometheus.Counter
+	cacheHits      prometheus.Counter
+	cacheMisses    prometheus.Counter
+	audited        prometheus.Counter
+	auditFailed    prometheus.Counter
+	inFlight       prometheus.Gauge
+	rotated        *prometheus.CounterVec
+	rotationFails  *prometheus.CounterVec
+	rotationTime   *prometheus.HistogramVec
+	checks         *prometheus.CounterVec
+	unacknowledged *prometheus.CounterVec
+	gauges         gauges
 }
 
 // buckets are those of Conjur, in seconds.
@@ -72,15 +73,16 @@ func New() *Metrics {
 		audited:      counter("rekey_audit_records_total", "Audit records that were written."),
 		auditFailed:  counter("rekey_audit_failures_total", "Times that audit records could not be written, and a request failed for it."),
 
-		inFlight:      prometheus.NewGauge(prometheus.GaugeOpts{Name: "rekey_rotations_in_flight", Help: "Rotations, and logins with present values, that are worked on now."}),
-		rotated:       counters("rekey_rotations_succeeded_total", "New values that were published.", "rotator"),
-		rotationFails: counters("rekey_rotations_failed_total", "Attempts to rotate that failed, by the class of the failure.", "rotator", "class"),
-		rotationTime:  histograms("rekey_rotation_duration_seconds", "How long it took from the beginning of a rotation until its value was published.", "rotator"),
-		checks:        counters("rekey_rotation_checks_total", "Logins with present values, between rotations, by what the target said.", "rotator", "outcome"),
+		inFlight:       prometheus.NewGauge(prometheus.GaugeOpts{Name: "rekey_rotations_in_flight", Help: "Rotations, and logins with present values, that are worked on now."}),
+		rotated:        counters("rekey_rotations_succeeded_total", "New values that were published.", "rotator"),
+		rotationFails:  counters("rekey_rotations_failed_total", "Attempts to rotate that failed, by the class of the failure.", "rotator", "class"),
+		rotationTime:   histograms("rekey_rotation_duration_seconds", "How long it took from the beginning of a rotation until its value was published.", "rotator"),
+		checks:         counters("rekey_rotation_checks_total", "Logins with present values, between rotations, by what the target said.", "rotator", "outcome"),
+		unacknowledged: counters("rekey_rotations_unacknowledged_total", "Old values that were ended though not all consumers had acknowledged the new one.", "rotator"),
 	}
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		m.requests, m.durations, m.exceptions, m.commitSets, m.commitTime, m.commitFailed, m.cacheHits, m.cacheMisses, m.audited, m.auditFailed,
-		m.inFlight, m.rotated, m.rotationFails, m.rotationTime, m.checks, &m.gauges)
+		m.inFlight, m.rotated, m.rotationFails, m.rotationTime, m.checks, m.unacknowledged, &m.gauges)
 	return m
 }
 

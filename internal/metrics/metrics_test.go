@@ -29,6 +29,7 @@ func TestNothingCountsNothing(t *testing.T) {
 	m.Rotated("postgresql/password", time.Second)
 	m.RotationFailed("postgresql/password", "refused")
 	m.Checked("postgresql/password", "drifted")
+	m.Unacknowledged("postgresql/password")
 	m.Observe(func() metrics.State { panic("it is not looked up") })
 }
 
@@ -46,6 +47,7 @@ func TestWhatIsCountedIsWritten(t *testing.T) {
 	m.Rotated("redis/password", 2*time.Second)
 	m.RotationFailed("redis/password", "unreachable")
 	m.Checked("redis/password", "drifted")
+	m.Unacknowledged("redis/password")
 	m.Observe(func() metrics.State {
 		return metrics.State{Resources: map[string]int{"variable": 7}, Roles: map[string]int{"host": 4}, Rotations: map[string]int{"drifted": 2},
 			Authenticators: map[string]map[string]int{"authn": {"enabled": 1}}, Due: 3, Overdue: 1, OldestOverdue: time.Minute}
@@ -66,6 +68,7 @@ func TestWhatIsCountedIsWritten(t *testing.T) {
 		`rekey_rotations_succeeded_total{rotator="redis/password"} 1`,
 		`rekey_rotations_failed_total{class="unreachable",rotator="redis/password"} 1`,
 		`rekey_rotation_checks_total{outcome="drifted",rotator="redis/password"} 1`,
+		`rekey_rotations_unacknowledged_total{rotator="redis/password"} 1`,
 		`conjur_resource_count{kind="variable"} 7`,
 		`conjur_role_count{kind="host"} 4`,
 		`conjur_server_authenticator{status="enabled",type="authn"} 1`,

@@ -32,3 +32,11 @@ func (m *Metrics) Checked(rotator, outcome string) {
 		m.checks.WithLabelValues(rotator, outcome).Inc()
 	}
 }
+
+// Unacknowledged counts an old value that was ended while somebody may still have used it.
+// The rotator is one that the server has.
+func (m *Metrics) Unacknowledged(rotator string) {
+	if m != nil {
+		m.unacknowledged.WithLabelValues(rotator).Inc()
+	}
+}

@@ -46,7 +46,8 @@ func (m *machine) begin() Action {
 	case w.Candidate:
 		w.State = Planned
 		return Action{Do: Send}
-	case !w.RetireAt.IsZero() && (m.wantsValue || !w.RetireAt.After(m.f.Now)):
+	case !w.RetireAt.IsZero() && (m.wantsValue || !m.s.Ends(w).After(m.f.Now)):
+		m.giveUp()
 		w.State = Retiring
 		return Action{Retire, row.Previous}
 	case !m.wantsValue:
@@ -122,5 +123,8 @@ func (m *machine) correctClock() {
 	}
 	if limit := m.f.Now.Add(m.s.Grace); w.RetireAt.After(limit.Add(tolerance)) {
 		w.RetireAt, m.Outcome = limit, "clock corrected"
+	}
+	if limit := m.f.Now.Add(m.s.longestEnd()); m.s.Ends(w).After(limit.Add(tolerance)) {
+		w.RetireBy, m.Outcome = limit, "clock corrected"
 	}
 }

@@ -42,7 +42,7 @@ func Due(w *row.Rotation, s *Settings, version int, expires, now time.Time) time
 		return zero
 	}
 	if !w.PausedAt.IsZero() {
-		return finish(w, now)
+		return finish(w, s, now)
 	}
 	if w.Holder != "" && !w.LeaseUntil.After(now.Add(2*s.Limits.Lease)) {
 		return w.LeaseUntil // if it has not let go by then, it is taken over
@@ -73,11 +73,12 @@ func Due(w *row.Rotation, s *Settings, version int, expires, now time.Time) time
 		next = now
 	}
 	if !w.RetireAt.IsZero() {
-		if w.RetireAt.After(now.Add(s.Grace + tolerance)) {
+		ends := s.Ends(w)
+		if w.RetireAt.After(now.Add(s.Grace+tolerance)) || ends.After(now.Add(s.longestEnd()+tolerance)) {
 			return now
 		}
-		if next.IsZero() || w.RetireAt.Before(next) {
-			return w.RetireAt
+		if next.IsZero() || ends.Before(next) {
+			return ends
 		}
 	}
 	return next
@@ -86,14 +87,14 @@ func Due(w *row.Rotation, s *Settings, version int, expires, now time.Time) time
 // finish is when a paused rotation is to be finished that was interrupted, or whose old
 // value is still to be ended; zero: nothing is under way, or it has failed, and then it
 // waits until it is resumed.
-func finish(w *row.Rotation, now time.Time) (at time.Time) {
+func finish(w *row.Rotation, s *Settings, now time.Time) (at time.Time) {
 	switch {
 	case w.State == Quarantined, w.State == Suspended, !w.RetryAt.IsZero():
 		return zero
 	case w.Sent:
 		at = now
 	default:
-		at = w.RetireAt
+		at = s.Ends(w)
 	}
 	if !at.IsZero() && w.Holder != "" && w.LeaseUntil.After(at) {
 		at = w.LeaseUntil

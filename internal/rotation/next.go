@@ -9,7 +9,7 @@ import (
 // row of that run is durable. The row it was given is not changed, so that a step can
 // be computed again on a row that somebody else has changed meanwhile.
 func Next(r Run, e Event, f Facts, s *Settings) (Run, Action) {
-	r.Outcome, r.Keep, r.Failure = "", false, e.Err
+	r.Outcome, r.Message, r.Keep, r.Failure = "", "", false, e.Err
 	if e.Err != nil && r.failure == nil {
 		r.failure = e.Err
 	}
@@ -161,6 +161,7 @@ func (m *machine) published() Action {
 	w.State, w.Version, w.LastSuccess = Retiring, m.f.Version, m.f.Now
 	w.Candidate, w.Sent, w.Unsure, w.Acked = false, false, false, false
 	w.Previous, w.RetireAt = true, m.f.Now.Add(m.s.Grace)
+	m.await()
 	m.Outcome, m.wantsValue = "published", false
 	m.forgive()
 	if m.s.Grace > 0 {
@@ -194,7 +195,7 @@ func (m *machine) retired(e Event) Action {
 	if again && w.Attempts+1 < m.s.Limits.Cycles {
 		return m.fail(e.Err)
 	}
-	w.State, w.RetireAt, w.RetryAt, w.Attempts, m.Outcome = Idle, zero, zero, 0, "retired"
+	w.State, w.RetireAt, w.RetireBy, w.RetryAt, w.Attempts, m.Outcome = Idle, zero, zero, zero, 0, "retired"
 	if e.Err != nil {
 		m.note(e.Err)
 		m.Outcome = "not retired"

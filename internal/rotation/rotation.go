@@ -4,7 +4,7 @@
 //
 // A rotation runs idle -> planned (the candidate is sealed and durable) -> applying
 // -> verified -> retiring (the candidate is published, the old value ends at
-// RetireAt) -> idle. It waits in backoff, or in uncertain if the target may have the
+// RetireAt, or waits for acknowledgements until RetireBy) -> idle. It waits in backoff, or in uncertain if the target may have the
 // candidate; people are asked for in quarantined and suspended. Between rotations a
 // login shows whether the target still accepts the value; if not, it is drifted.
 //
@@ -31,7 +31,7 @@ const (
 	Planned     = "planned"     // the candidate is durable; the target has not heard of it
 	Applying    = "applying"    // the target may have it
 	Verified    = "verified"    // a login with it worked
-	Retiring    = "retiring"    // it is published; the old one ends at RetireAt
+	Retiring    = "retiring"    // it is published; the old one ends at RetireAt, or later if it waits for consumers
 	Backoff     = "backoff"     // a rotation failed and is tried again at RetryAt
 	Uncertain   = "uncertain"   // the same, but the target may have the candidate
 	Quarantined = "quarantined" // failed too often, until somebody says retry, adopt or reconcile
@@ -97,6 +97,9 @@ type Facts struct {
 	NewID    string        // for a rotation that starts
 	Random   float64       // in [0, 1)
 	Resets   bool          // the target's Apply does not need a credential that works
+
+	// Consumers are those of the settings that may use the variable.
+	Consumers []string
 }
 
 // Run is one worker's uninterrupted work on a rotation: the durable row, and what the
@@ -106,6 +109,8 @@ type Run struct {
 
 	// Outcome names the step for history and audit; empty: it is not worth a line.
 	Outcome string
+	// Message is what there is to say of the step beside its Failure.
+	Message string
 	// Keep says that the candidate goes to the slot Discarded in this step.
 	Keep bool
 	// Failure is what failed in this step.

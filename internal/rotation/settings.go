@@ -19,7 +19,13 @@ type Settings struct {
 	Grace    time.Duration // how long the old value stays valid, where the target can keep it
 	Keep     bool          // a value that somebody writes is not replaced at once
 	Verify   time.Duration // between logins with the current value; 0: none
-	Limits   Limits
+
+	// Consumers are the login names of those for whose acknowledgement the old value waits,
+	// from Grace on, and Within how long it does at most.
+	Consumers []string
+	Within    time.Duration
+
+	Limits Limits
 }
 
 // The annotations that the engine itself reads.
@@ -34,7 +40,7 @@ const (
 	verify   = "rotation/verify"
 )
 
-var ours = []string{Rotator, ttl, schedule, window, timezone, initial, grace, verify}
+var ours = []string{Rotator, ttl, schedule, window, timezone, initial, grace, verify, consumers, within}
 
 // Manual tells that nothing but a request rotates the variable.
 func (s *Settings) Manual() bool { return s.TTL == 0 && s.Schedule == nil }
@@ -113,6 +119,7 @@ func Read(annotations map[string]string, limits Limits) (Settings, []target.Prob
 	if s.TTL > 0 && s.Grace >= s.TTL {
 		complain(grace, "it is not shorter than the ttl", "End the old value before the next one comes: make the grace shorter.")
 	}
+	s.readConsumers(annotations, duration, complain)
 	return s, problems
 }
 
@@ -135,6 +142,10 @@ func Check(annotations map[string]string, kinds map[string]target.Kind) []target
 	}
 	_, problems := Read(annotations, DefaultLimits())
 	problems = append(problems, kind.Check(annotations)...)
+	if _, ok := annotations[consumers]; ok && !keepsOld(kind, annotations) {
+		problems = append(problems, target.Problem{Annotation: consumers, Message: "nothing waits for them: with these annotations, the target ends the old value by itself",
+			Advice: "Remove it, or choose a way to rotate by which the old value goes on until it is ended, such as two users who take turns."})
+	}
 	for annotation := range annotations {
 		if !strings.HasPrefix(annotation, "rotation/") || slices.Contains(ours, annotation) || belongs(annotation, name, kinds) {
 			continue

@@ -64,7 +64,7 @@ func (n *node) found() row.Rotation {
 
 func (n *node) facts() rotation.Facts {
 	n.serial++
-	return rotation.Facts{Now: n.clock(), Version: len(n.values), Identity: "db", NewID: fmt.Sprint(n.serial), Random: n.Float64(), Resets: n.out.admin}
+	return rotation.Facts{Now: n.clock(), Version: len(n.values), Identity: "db", NewID: fmt.Sprint(n.serial), Random: n.Float64(), Resets: n.out.admin, Consumers: n.settings.Consumers}
 }
 
 func (n *node) step() {
@@ -170,6 +170,7 @@ func (n *node) commit(before row.Rotation, run *rotation.Run, e rotation.Event, 
 		w.Version = len(n.values)
 		n.lastPublish, n.asked, n.stepped = n.now, false, n.nodes[0].skew != 0 || n.nodes[1].skew != 0
 		n.tally.Published++
+		n.published()
 	case filled != "":
 		n.slots[row.Candidate] = filled
 	case before.Candidate && !w.Candidate:
@@ -183,6 +184,8 @@ func (n *node) commit(before row.Rotation, run *rotation.Run, e rotation.Event, 
 		n.tally.Quarantined++
 	case "rolled back":
 		n.tally.RolledBack++
+	case rotation.Unacknowledged:
+		n.tally.Unacknowledged++
 	case "drifted":
 		n.tally.Drifted++
 		if before.State == rotation.Drifted && before.Version == len(n.values) {
@@ -253,6 +256,9 @@ func (n *node) contact(late bool) (*target.Error, string) {
 		old := n.value(n.do.Slot)
 		if n.out.intents[old] != nil {
 			n.violated("an intent is retired")
+		}
+		if n.do.Slot == row.Previous {
+			n.retiring()
 		}
 		if old != n.value(rotation.Current) {
 			n.out.retire(old)

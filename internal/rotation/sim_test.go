@@ -37,13 +37,13 @@ func TestAYearOfFaults(t *testing.T) {
 		total.add(s.tally)
 	}
 	t.Logf("%d variables, %d days: %+v; 0 violations", *simVariables, *simDays, total)
-	if total.Published < *simVariables**simDays/2 || total.Faults == 0 || total.Restores == 0 || total.TakenOver == 0 || total.RolledBack == 0 || total.Drifted == 0 {
+	if total.Published < *simVariables**simDays/2 || total.Faults == 0 || total.Restores == 0 || total.TakenOver == 0 || total.RolledBack == 0 || total.Drifted == 0 || total.Acknowledged == 0 || total.Unacknowledged == 0 {
 		t.Errorf("the simulation is too tame: %+v", total)
 	}
 }
 
 type tally struct {
-	Published, Faults, Crashes, Restores, TakenOver, LostLease, Quarantined, RolledBack, Drifted, HandOvers, ClockSteps, LateEffects int
+	Published, Faults, Crashes, Restores, TakenOver, LostLease, Quarantined, RolledBack, Drifted, HandOvers, ClockSteps, LateEffects, Acknowledged, Unacknowledged int
 }
 
 func (a *tally) add(b tally) {
@@ -59,6 +59,8 @@ func (a *tally) add(b tally) {
 	a.HandOvers += b.HandOvers
 	a.ClockSteps += b.ClockSteps
 	a.LateEffects += b.LateEffects
+	a.Acknowledged += b.Acknowledged
+	a.Unacknowledged += b.Unacknowledged
 }
 
 // sim is one variable with its target, the store as two nodes share it, and what goes
@@ -81,7 +83,10 @@ type sim struct {
 	expires time.Time
 
 	late []lateEffect
-	next time.Time // when the world does something
+
+	awaited []string  // consumers that have not acknowledged the published version
+	words   []word    // that consumers are about to say
+	next    time.Time // when the world does something
 
 	lastPublish time.Time
 	asked       bool      // since the last publish: a reason to be early
@@ -114,6 +119,9 @@ func newSim(t *testing.T, seed int64) *sim {
 	case 2:
 		s.out.issues = true
 		s.settings.Grace = 2 * time.Hour
+	}
+	if s.settings.Grace > 0 && s.Intn(2) == 0 {
+		s.settings.Consumers, s.settings.Within = []string{"host/a", "host/b", "host/c"}, 12*time.Hour
 	}
 	s.alone = s.Intn(3) == 0
 	s.row.Variable = ident.ID(fmt.Sprintf("acme:variable:%d/password", seed))
@@ -165,6 +173,14 @@ func (s *sim) run(d time.Duration) {
 				}
 			}
 		}
+		for i, said := range s.words {
+			if said.at.Before(at) {
+				at, do = said.at, func() {
+					s.words = append(s.words[:i:i], s.words[i+1:]...)
+					s.acknowledge(said)
+				}
+			}
+		}
 		for _, n := range s.nodes {
 			if wake := n.wake(); !wake.IsZero() && wake.Before(at) {
 				at, do = wake, n.step
@@ -204,6 +220,10 @@ func (s *sim) invariants() {
 		s.deadSince = s.now
 	case s.now.Sub(s.deadSince) > s.settings.Verify*11/10+time.Minute:
 		s.violated("the published value has not worked for %s, and nobody has noticed", s.now.Sub(s.deadSince))
+	}
+	// An old value that waits for somebody does not wait for ever.
+	if age := s.now.Sub(s.lastPublish); s.row.State == rotation.Retiring && s.row.PausedAt.IsZero() && !s.now.Before(s.calm.Add(24*time.Hour)) && age > max(s.settings.Grace, s.settings.Within)+2*time.Hour {
+		s.violated("an old value has been there for %s", age)
 	}
 	known := append([]string{s.values[len(s.values)-1]}, s.slots[row.Candidate], s.slots[row.Previous], s.slots[row.Discarded])
 	for _, value := range known {

@@ -35,6 +35,12 @@ type Rotation struct {
 	RetireAt    time.Time // when Previous is to be ended; zero: it has been
 	CheckedAt   time.Time // when a login with the current value was tried, without a change
 
+	// Awaited are the login names of the consumers that have not acknowledged the newest
+	// published version, with blanks between, and RetireBy is when Previous is ended all the
+	// same; zero: it waits for nobody.
+	Awaited  string
+	RetireBy time.Time
+
 	RequestedAt time.Time // somebody wants it now
 	RequestedBy ident.ID
 	Reconcile   bool // ... and without knowing the old value

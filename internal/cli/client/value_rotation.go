@@ -21,10 +21,13 @@ type ValueRotation struct {
 	Version     int
 	Due         *string
 	LastSuccess *string `json:"last_success"`
+	OldUntil    *string `json:"old_value_until"`
 	Attempts    int
 	Requested   *struct{ At, By string }
 	Paused      *struct{ At, By, Reason string }
 	Error       *struct{ At, Class, Message string }
+
+	Unacknowledged []ident.ID // consumers that have not acknowledged the version published at last
 }
 
 // RotationEvent is a step of the history of a rotation.

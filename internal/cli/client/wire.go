@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"rekey/internal/fault"
+	"rekey/internal/ident"
 )
 
 // longestRefusal bounds what is read of an answer that refuses.
@@ -47,6 +48,7 @@ type wire struct {
 	refused *refusal
 	took    time.Duration                     // for the last answer
 	skew    time.Duration                     // how far its sender's clock is ahead, if that is a second or more
+	asked   map[ident.ID]int                  // what the reader is to acknowledge
 	renew   func(*http.Request) *http.Request // may give a refused request another token; nil if nothing does
 }
 
@@ -82,6 +84,7 @@ func (w *wire) RoundTrip(request *http.Request) (*http.Response, error) {
 		}
 	}
 	if response.StatusCode < http.StatusBadRequest {
+		w.hear(response.Header)
 		if !strings.HasPrefix(response.Header.Get("Content-Type"), "text/event-stream") { // which has no end
 			response.Body = &bounded{response.Body, longestAnswer}
 		}

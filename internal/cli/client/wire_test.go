@@ -2,11 +2,13 @@ package client
 
 import (
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
 
 	"rekey/internal/fault"
+	"rekey/internal/ident"
 )
 
 type answers func() *http.Response
@@ -43,5 +45,28 @@ func TestAnAnswerHasAnEnd(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// Given answers that ask for acknowledgements, then the session knows the newest of each, once;
+// what makes no sense is passed over.
+func TestAnAnswerAsksForAcknowledgements(t *testing.T) {
+	said := []string{"acme%3Avariable%3Aa%26b=7&acme%3Avariable%3Ac=1", "acme%3Avariable%3Ac=2", "", "%zz=1", "nothing=1&acme%3Avariable%3Ad=x&acme%3Avariable%3Ad=3&acme%3Avariable%3Ae=0"}
+	next := 0
+	s := &Session{wire: &wire{ctx: t.Context(), next: answers(func() *http.Response {
+		next++
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Rekey-Acknowledge": {said[next-1]}}, Body: http.NoBody}
+	})}}
+	for range said {
+		request, err := http.NewRequest("GET", "http://localhost/", nil)
+		check(t, err)
+		_, err = s.wire.RoundTrip(request)
+		check(t, err)
+	}
+	if asked := s.Asked(); !maps.Equal(asked, map[ident.ID]int{"acme:variable:a&b": 7, "acme:variable:c": 2}) {
+		t.Errorf("%v", asked)
+	}
+	if asked := s.Asked(); len(asked) != 0 {
+		t.Errorf("again: %v", asked)
 	}
 }

@@ -145,6 +145,13 @@ type Lasting interface {
 	Lasts() bool
 }
 
+// Keeping is a Kind with which it depends on the annotations whether an old credential goes
+// on until Retire ends it. With other kinds it does.
+type Keeping interface {
+	// Keeps tells whether it does, as far as the annotations tell.
+	Keeps(annotations map[string]string) bool
+}
+
 // Class is how a call failed.
 type Class int
 

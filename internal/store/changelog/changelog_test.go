@@ -37,7 +37,7 @@ var full = []row.Row{
 	row.Rotation{Variable: "x", Revision: 1 << 40, State: "idle", ID: "id", Identity: "i", Version: 3, Candidate: true, Sent: true, Unsure: true, Acked: true,
 		Previous: true, Discarded: true, Attempts: 1, AuthFailures: 2, BadValues: 3, StartedAt: now, LastSuccess: now, RetryAt: now, RetireAt: now,
 		RequestedAt: now, RequestedBy: "r", Reconcile: true, PausedAt: now, PausedBy: "r", PauseReason: "why", ErrorClass: "c", ErrorMessage: "m", ErrorAt: now,
-		Holder: "node", LeaseUntil: now, Events: 5, CheckedAt: now},
+		Holder: "node", LeaseUntil: now, Events: 5, CheckedAt: now, Awaited: "host/app", RetireBy: now},
 	row.Credential{Variable: "x", Slot: row.Previous},
 	row.Delivery{ID: "1", Hook: "h", Event: "e", Subject: "s", Body: "b", CreatedAt: now, State: row.Waiting, Attempts: 1, NextAt: now, LastAt: now, Status: 503, Problem: "p"},
 	row.RotationEvent{Variable: "x", Revision: 1, At: now, ID: "id", State: "s", Actor: "a", Event: "e", Class: "c", Message: "m", Took: time.Second},

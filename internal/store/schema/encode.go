@@ -143,7 +143,8 @@ func encodeRotation(r row.Rotation) []Value {
 		int64(r.Attempts), int64(r.AuthFailures), int64(r.BadValues),
 		millis(r.StartedAt), millis(r.LastSuccess), millis(r.RetryAt), millis(r.RetireAt),
 		millis(r.RequestedAt), string(r.RequestedBy), r.Reconcile, millis(r.PausedAt), string(r.PausedBy), r.PauseReason,
-		r.ErrorClass, r.ErrorMessage, millis(r.ErrorAt), r.Holder, millis(r.LeaseUntil), r.Events, millis(r.CheckedAt)}
+		r.ErrorClass, r.ErrorMessage, millis(r.ErrorAt), r.Holder, millis(r.LeaseUntil), r.Events, millis(r.CheckedAt),
+		r.Awaited, millis(r.RetireBy)}
 }
 
 func encodeRotationEvent(r row.RotationEvent) []Value {

@@ -9,7 +9,7 @@ import (
 // The tables of rotation.
 var (
 	Rotations = define(Table{Name: "rotations", Keys: 1,
-		Columns: []Column{{"variable", Name}, {"revision", Int}, {"state", Text}, {"id", Text}, {"identity", Text}, {"version", Int}, {"candidate", Bool}, {"sent", Bool}, {"unsure", Bool}, {"acked", Bool}, {"previous", Bool}, {"discarded", Bool}, {"attempts", Int}, {"auth_failures", Int}, {"bad_values", Int}, {"started_at", Int}, {"last_success", Int}, {"retry_at", Int}, {"retire_at", Int}, {"requested_at", Int}, {"requested_by", Text}, {"reconcile", Bool}, {"paused_at", Int}, {"paused_by", Text}, {"pause_reason", Text}, {"error_class", Text}, {"error_message", Text}, {"error_at", Int}, {"holder", Text}, {"lease_until", Int}, {"events", Int}, {"checked_at", Int}}, Facts: []int{1},
+		Columns: []Column{{"variable", Name}, {"revision", Int}, {"state", Text}, {"id", Text}, {"identity", Text}, {"version", Int}, {"candidate", Bool}, {"sent", Bool}, {"unsure", Bool}, {"acked", Bool}, {"previous", Bool}, {"discarded", Bool}, {"attempts", Int}, {"auth_failures", Int}, {"bad_values", Int}, {"started_at", Int}, {"last_success", Int}, {"retry_at", Int}, {"retire_at", Int}, {"requested_at", Int}, {"requested_by", Text}, {"reconcile", Bool}, {"paused_at", Int}, {"paused_by", Text}, {"pause_reason", Text}, {"error_class", Text}, {"error_message", Text}, {"error_at", Int}, {"holder", Text}, {"lease_until", Int}, {"events", Int}, {"checked_at", Int}, {"awaited", Text}, {"retire_by", Int}}, Facts: []int{1},
 		Parents: []Parent{{0, Resources, true}},
 		decode: func(v []Value) (row.Row, error) {
 			return row.Rotation{Variable: id(v[0]), Revision: v[1].(int64), State: text(v[2]), ID: text(v[3]), Identity: text(v[4]), Version: integer(v[5]),
@@ -17,7 +17,8 @@ var (
 				Attempts: integer(v[12]), AuthFailures: integer(v[13]), BadValues: integer(v[14]),
 				StartedAt: moment(v[15]), LastSuccess: moment(v[16]), RetryAt: moment(v[17]), RetireAt: moment(v[18]),
 				RequestedAt: moment(v[19]), RequestedBy: id(v[20]), Reconcile: boolean(v[21]), PausedAt: moment(v[22]), PausedBy: id(v[23]), PauseReason: text(v[24]),
-				ErrorClass: text(v[25]), ErrorMessage: text(v[26]), ErrorAt: moment(v[27]), Holder: text(v[28]), LeaseUntil: moment(v[29]), Events: v[30].(int64), CheckedAt: moment(v[31])}, nil
+				ErrorClass: text(v[25]), ErrorMessage: text(v[26]), ErrorAt: moment(v[27]), Holder: text(v[28]), LeaseUntil: moment(v[29]), Events: v[30].(int64), CheckedAt: moment(v[31]),
+				Awaited: text(v[32]), RetireBy: moment(v[33])}, nil
 		}})
 	Credentials = define(Table{Name: "credentials", Keys: 2,
 		Columns: []Column{{"variable", Name}, {"slot", Name}, {"sealed", Bytes}}, Content: true,

@@ -75,7 +75,7 @@ func everyType() [][2]row.Row {
 				Candidate: true, Sent: true, Unsure: true, Acked: true, Previous: true, Discarded: true, Attempts: 3, AuthFailures: 2, BadValues: 1,
 				StartedAt: now, LastSuccess: later, RetryAt: now.Add(1e6), RetireAt: now.Add(2e6), RequestedAt: now.Add(3e6), RequestedBy: alice, Reconcile: true,
 				PausedAt: now.Add(4e6), PausedBy: admin, PauseReason: "holidays", ErrorClass: "refused", ErrorMessage: "no", ErrorAt: now.Add(5e6),
-				Holder: "node", LeaseUntil: now.Add(6e6), Events: 1 << 41, CheckedAt: now.Add(7e6)}},
+				Holder: "node", LeaseUntil: now.Add(6e6), Events: 1 << 41, CheckedAt: now.Add(7e6), Awaited: "host/app alice", RetireBy: now.Add(8e6)}},
 		{row.Credential{Variable: variable, Slot: row.Candidate, Sealed: []byte{14}}, row.Credential{Variable: variable, Slot: row.Candidate, Sealed: []byte{15, 0}}},
 	}
 }

@@ -63,6 +63,9 @@ func Kind() target.Kind {
 // Lasts is part of target.Lasting.
 func (kind) Lasts() bool { return false }
 
+// Keeps is part of target.Keeping: the server ends an old key by itself.
+func (kind) Keeps(map[string]string) bool { return false }
+
 // The annotation of the engine's that the server has to be told, and the most that it
 // grants.
 const (

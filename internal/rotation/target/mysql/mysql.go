@@ -36,6 +36,7 @@ import (
 func Kind() target.Kind {
 	return password.Kind{
 		Kind:     "mysql/password",
+		Both:     true,
 		Settings: map[string]func(string) error{"sslmode": transport.ParseMode, "ca": nil, "account-host": nil},
 		Reads:    transport.Reads,
 		Open:     open,

@@ -61,9 +61,13 @@ type Kind struct {
 	Reads    func(settings map[string]string) []string // variables beside username and the administrator's
 	Open     func(Place) (System, error)               // errors as those of target.Kind's Bind
 	Valid    func(user string, p secret.Bytes) error   // refuses what the system cannot hold; nil: anything goes
+	Both     bool                                      // one user can have two passwords, at least on some servers: Open may return a Keeper
 }
 
-var _ target.Kind = Kind{}
+var (
+	_ target.Kind    = Kind{}
+	_ target.Keeping = Kind{}
+)
 
 // Name is part of target.Kind.
 func (k Kind) Name() string { return k.Kind }
@@ -117,6 +121,12 @@ func (k Kind) Check(annotations map[string]string) []target.Problem {
 		}
 	}
 	return problems
+}
+
+// Keeps is part of target.Keeping: the old password of a single user mostly ends in the
+// moment in which the new one is set.
+func (k Kind) Keeps(annotations map[string]string) bool {
+	return k.Both || k.settings(annotations)[users] != ""
 }
 
 // Siblings is part of target.Kind.

@@ -33,6 +33,7 @@ import (
 func Kind() target.Kind {
 	return password.Kind{
 		Kind:     "redis/password",
+		Both:     true,
 		Settings: map[string]func(string) error{"sslmode": transport.ParseMode, "ca": nil},
 		Reads:    transport.Reads,
 		Open:     open,
