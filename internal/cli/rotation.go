@@ -21,7 +21,7 @@ func rotationCommand() *cobra.Command {
 		resumeCommand(),
 		steerCommand("retry", "Try again at once", "Tries again at once what has failed, also out of quarantine.", "Asked for another try"),
 		steerCommand("reconcile", "Set a new value without knowing the old one",
-			"Tries again at once and, if the target accepts none of the known passwords, has its administrator set a\nnew one. It takes a rotator with an administrator.", "Asked for a new value"),
+			"Tries again at once and, if the target accepts none of the known passwords, has its administrator set a\nnew one. A rotation without an administrator refuses that.", "Asked for a new value"),
 		steerCommand("adopt", "Declare the stored value to be the one that works",
 			"Declares the newest version of the variable to be what the target accepts. What was under way is given up.", "Adopted"))
 	return group

@@ -46,7 +46,27 @@ func (c *Core) RetryRotation(ctx context.Context, caller Caller, id ident.ID) er
 
 // ReconcileRotation asks for a new value to be set without knowing the old one.
 func (c *Core) ReconcileRotation(ctx context.Context, caller Caller, id ident.ID) error {
-	return c.steer(ctx, caller, id, "reconcile requested", "", begin(rotation.Reconcile, caller.Role))
+	return c.steer(ctx, caller, id, "reconcile requested", "", func(w *row.Rotation, s steering) error {
+		if err := c.reconcilable(ctx, id); err != nil {
+			return err
+		}
+		return begin(rotation.Reconcile, caller.Role)(w, s)
+	})
+}
+
+// reconcilable tells whether somebody can set a value without knowing the old one. What
+// is wrong beside that is a problem of the rotation's, and shown there.
+func (c *Core) reconcilable(ctx context.Context, id ident.ID) error {
+	r := &RotationRun{c: c, id: id}
+	if err := r.bind(ctx); err != nil || r.problem != nil {
+		return err
+	}
+	if _, tells := r.target.(target.Resetter); !tells || r.resets {
+		return nil
+	}
+	e := fault.New(fault.Conflict, "the rotation of %s has no administrator, and nobody else can set a value without the present one", id)
+	e.Advice = "Name one by annotations rotation/" + r.settings.Rotator + "/admin-..., if this rotator has them; or set a value at the target, write it into the variable, and retry."
+	return e
 }
 
 // AdoptRotation declares the newest version of the variable to be what the target accepts.

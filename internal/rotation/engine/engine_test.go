@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -311,6 +312,20 @@ func TestReconcileAndPrivilegedAccountsMendWhatNobodyKnows(t *testing.T) {
 	w.settles("password", rotation.Idle, 3)
 	if !w.model.works("password", w.value("password")) {
 		t.Error("it was not mended")
+	}
+}
+
+func TestReconcileWithoutAnAdministratorIsRefused(t *testing.T) {
+	w := newWorld(t)
+	w.declare(map[string][]string{"password": {"rotation/ttl: P1D"}})
+	w.handOver("password", "first")
+	err := w.ReconcileRotation(ctx, core.Operator(), variable("password"))
+	var told *fault.Error
+	if !errors.As(err, &told) || told.Kind != fault.Conflict || !strings.Contains(told.Message, string(variable("password"))) || !strings.Contains(told.Advice, "rotation/model/password/admin-") {
+		t.Errorf("%#v", err)
+	}
+	if s := w.status("password"); s.Reconcile || !s.RequestedAt.IsZero() {
+		t.Errorf("it is asked for all the same: %+v", s.Rotation)
 	}
 }
 

@@ -115,7 +115,8 @@ type Target interface {
 }
 
 // Resetter is a Target whose Apply may do without a credential that works, because a
-// privileged account does the work.
+// privileged account does the work. A Target that is none does not know: it is asked to
+// when somebody says so.
 type Resetter interface {
 	// Resets tells whether it is so with this target. If it is, a target that accepts
 	// none of the known credentials is mended by Apply.
