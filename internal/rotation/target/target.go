@@ -137,6 +137,15 @@ type Lasting interface {
 	Lasts() bool
 }
 
+// Rehearser is a Target that can tell, beyond what Probe does, whether Apply would be
+// done.
+type Rehearser interface {
+	// Rehearse takes those steps of Apply that change nothing, not even if it is cut off:
+	// whoever would do it logs in and, where the target can tell, is found to be allowed
+	// to. told says that it could. It fails as Apply does, but never with Uncertain.
+	Rehearse(ctx context.Context, current Credential) (told bool, err error)
+}
+
 // Class is how a call failed.
 type Class int
 

@@ -30,11 +30,14 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 		t.Fatal(err)
 	}
 	targettest.Suite{
-		Kind:    mysql.Kind(),
-		Modes:   []targettest.Mode{targettest.Self, targettest.Admin, targettest.Alternating},
-		Account: strict.Account,
-		Login:   strict.Login,
-		Users:   []string{`Robert'); DROP USER root; --`, `"quoted" \`, "100%41%", "Größe名", "UPPER", strings.Repeat("x", 70)},
+		Kind:      mysql.Kind(),
+		Modes:     []targettest.Mode{targettest.Self, targettest.Admin, targettest.Alternating},
+		Account:   strict.Account,
+		Login:     strict.Login,
+		Foresees:  []targettest.Mode{targettest.Self, targettest.Admin, targettest.Alternating},
+		TakesBack: true,
+		Kept:      strict.Kept,
+		Users:     []string{`Robert'); DROP USER root; --`, `"quoted" \`, "100%41%", "Größe名", "UPPER", strings.Repeat("x", 70)},
 		Passwords: []string{`it's "so" 1 \ $1 ; --`, " 1 space at both ends ", "Größe-Ключ-鍵-1", "p@ss:w/ord?1#[%41]&sslmode=disable",
 			"tab\tand\nline 1", strings.Repeat("long1", 15)},
 		BadValue: func(string) string { return "tiny" },

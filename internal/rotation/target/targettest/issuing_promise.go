@@ -103,6 +103,10 @@ func (s Issuing) wrong(t *testing.T, mode Mode) {
 
 func (s Issuing) weak(t *testing.T, mode Mode) {
 	d := s.desk(t, IssuingAsk{Mode: mode, Weak: true})
+	if r, ok := d.target(nil).(target.Rehearser); ok {
+		_, err := r.Rehearse(d.context(), d.Current)
+		d.class("a rehearsal without privilege", err, target.Refused)
+	}
 	_, err := d.target(nil).Apply(d.context(), d.Current, d.intent())
 	d.class("apply without privilege", err, target.Refused)
 	d.only("in the end", d.ID(d.Current))

@@ -54,6 +54,17 @@ type Suite struct {
 	// Offline: the kind has no network of its own that could fail.
 	Offline bool
 
+	// Foresees: a rehearsal tells whether the privilege is there, in these modes.
+	Foresees []Mode
+
+	// TakesBack: a rehearsal asks for a change that the server must not carry out, whatever
+	// happens to the network meanwhile.
+	TakesBack bool
+
+	// Kept is what the server keeps of a user's passwords, if another client can see it: a
+	// rehearsal must leave it as it is.
+	Kept func(t *testing.T, user string) string
+
 	// Keeps: the old password of a user works until it is retired.
 	Keeps bool
 
@@ -130,6 +141,7 @@ func (s Suite) Run(t *testing.T) {
 				t.Run("faults while applying", func(t *testing.T) { s.faultsOfApply(t, mode) })
 				t.Run("faults while retiring", func(t *testing.T) { s.faultsOfRetire(t, mode) })
 			}
+			t.Run("rehearses", func(t *testing.T) { s.rehearses(t, mode) })
 			t.Run("retires its own only", func(t *testing.T) { s.retiresOwn(t, mode) })
 			if mode != Self {
 				t.Run("privilege missing", func(t *testing.T) { s.privilege(t, mode) })
