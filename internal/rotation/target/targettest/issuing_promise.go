@@ -41,6 +41,12 @@ func (s Issuing) rotates(t *testing.T, mode Mode) {
 			t.Error("the identity holds a secret")
 		}
 	}
+	if r, ok := d.target(nil).(target.Rehearser); ok {
+		if told, err := r.Rehearse(d.context(), d.Current); told || err != nil {
+			t.Errorf("a rehearsal tells of the privilege: %v, %v", told, err)
+		}
+		d.only("after a rehearsal", d.ID(d.Current))
+	}
 	if resetter, ok := d.target(nil).(target.Resetter); !ok || resetter.Resets() != (mode == Admin) {
 		t.Error("it does not say whether it resets")
 	}
@@ -103,10 +109,6 @@ func (s Issuing) wrong(t *testing.T, mode Mode) {
 
 func (s Issuing) weak(t *testing.T, mode Mode) {
 	d := s.desk(t, IssuingAsk{Mode: mode, Weak: true})
-	if r, ok := d.target(nil).(target.Rehearser); ok {
-		_, err := r.Rehearse(d.context(), d.Current)
-		d.class("a rehearsal without privilege", err, target.Refused)
-	}
 	_, err := d.target(nil).Apply(d.context(), d.Current, d.intent())
 	d.class("apply without privilege", err, target.Refused)
 	d.only("in the end", d.ID(d.Current))
