@@ -21,7 +21,7 @@ func rotationCommand() *cobra.Command {
 		resumeCommand(),
 		steerCommand("retry", "Try again at once", "Tries again at once what has failed, also out of quarantine.", "Asked for another try"),
 		steerCommand("reconcile", "Set a new value without knowing the old one",
-			"Tries again at once and, if the target accepts none of the known passwords, has its administrator set a\nnew one. It takes a rotator with an administrator.", "Asked for a new value"),
+			"Tries again at once and, if the target accepts none of the known passwords, has its administrator set a\nnew one. A rotation without an administrator refuses that.", "Asked for a new value"),
 		steerCommand("adopt", "Declare the stored value to be the one that works",
 			"Declares the newest version of the variable to be what the target accepts. What was under way is given up.", "Adopted"))
 	return group
@@ -166,7 +166,9 @@ func rotationHistoryCommand() *cobra.Command {
 func rotationPlanCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "plan ID", Short: "Tell what a rotation would meet, and change nothing",
-		Long: "Logs in at the target with the present value and tells what a rotation would meet. Nothing changes. The exit\nstatus is 1 if it would not work.",
+		Long: "Logs in at the target with the present value and as who would set another, and tells what a rotation would meet.\n" +
+			"Nothing changes. 'checked' says how far that went: with 'privilege' the target has said whether it is allowed to\n" +
+			"set a new value; with 'login' it was not asked, or cannot tell. The exit status is 1 if a rotation would not work.",
 	}
 	form := formatFlag(cmd.Flags())
 	return aboutRotation(cmd, func(cmd *cobra.Command, s *client.Session, variable ident.ID) error {
@@ -175,7 +177,7 @@ func rotationPlanCommand() *cobra.Command {
 			return err
 		}
 		p := found.Is
-		rows := [][]string{{"accepted", strconv.FormatBool(p.Accepted)}, {"problem", or(p.Problem, "none")}}
+		rows := [][]string{{"accepted", strconv.FormatBool(p.Accepted)}, {"checked", or(p.Checked, "nothing")}, {"problem", or(p.Problem, "none")}}
 		if err := form.print(cmd, found.Text, []string{"TARGET", or(p.Target, "-")}, rows); err != nil || p.Problem == nil {
 			return err
 		}

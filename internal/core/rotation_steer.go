@@ -46,7 +46,27 @@ func (c *Core) RetryRotation(ctx context.Context, caller Caller, id ident.ID) er
 
 // ReconcileRotation asks for a new value to be set without knowing the old one.
 func (c *Core) ReconcileRotation(ctx context.Context, caller Caller, id ident.ID) error {
-	return c.steer(ctx, caller, id, "reconcile requested", "", begin(rotation.Reconcile, caller.Role))
+	return c.steer(ctx, caller, id, "reconcile requested", "", func(w *row.Rotation, s steering) error {
+		if err := c.reconcilable(ctx, id); err != nil {
+			return err
+		}
+		return begin(rotation.Reconcile, caller.Role)(w, s)
+	})
+}
+
+// reconcilable tells whether somebody can set a value without knowing the old one. What
+// is wrong beside that is a problem of the rotation's, and shown there.
+func (c *Core) reconcilable(ctx context.Context, id ident.ID) error {
+	r := &RotationRun{c: c, id: id}
+	if err := r.bind(ctx); err != nil || r.problem != nil {
+		return err
+	}
+	if _, tells := r.target.(target.Resetter); !tells || r.resets {
+		return nil
+	}
+	e := fault.New(fault.Conflict, "the rotation of %s has no administrator, and nobody else can set a value without the present one", id)
+	e.Advice = "Name one by annotations rotation/" + r.settings.Rotator + "/admin-..., if this rotator has them; or set a value at the target, write it into the variable, and retry."
+	return e
 }
 
 // AdoptRotation declares the newest version of the variable to be what the target accepts.
@@ -142,11 +162,18 @@ type RotationPlan struct {
 	RotationStatus
 	Target   string // address and account; empty if it cannot be told
 	Accepted bool   // the target accepts the current value
+	Checked  string // how far it was looked: empty, CheckedLogin or CheckedPrivilege
 	Problem  string // why a rotation would not work; empty: nothing was found
 }
 
-// PlanRotation tries a login with the current value, looks around where the target has to
-// be surveyed, and tells what a rotation would do.
+// How far a plan has looked.
+const (
+	CheckedLogin     = "login"     // of who would do it, as far as the kind of target can
+	CheckedPrivilege = "privilege" // and the target has said whether that one may
+)
+
+// PlanRotation logs in with the current value and as who would set another one, has the
+// target say whether that is allowed, where it can, and tells what a rotation would do.
 func (c *Core) PlanRotation(ctx context.Context, caller Caller, id ident.ID) (RotationPlan, error) {
 	began := c.now()
 	p, err := c.planRotation(ctx, caller, id)
@@ -180,12 +207,7 @@ func (c *Core) planRotation(ctx context.Context, caller Caller, id ident.ID) (Ro
 	if problem == nil {
 		ctx, cancel := context.WithTimeout(ctx, planTime)
 		defer cancel()
-		_, err := contained(func() (struct{}, error) { return struct{}{}, r.target.Probe(ctx, r.current) })
-		problem, p.Accepted = classified(err), err == nil
-		if p.Accepted && r.surveyor != nil {
-			_, err := contained(func() (target.Credential, error) { return r.surveyor.Survey(ctx, r.current) })
-			problem = classified(err)
-		}
+		problem = r.rehearse(ctx, &p)
 	}
 	if problem != nil {
 		p.Problem = problem.Error()
@@ -193,7 +215,33 @@ func (c *Core) planRotation(ctx context.Context, caller Caller, id ident.ID) (Ro
 	return p, nil
 }
 
-// planTime is how long a login may take before somebody who waits.
+// rehearse asks the target what can be told without a change, until something is wrong. A
+// value that it does not accept is no reason to stop where somebody else sets the next.
+func (r *RotationRun) rehearse(ctx context.Context, p *RotationPlan) *target.Error {
+	p.Checked = CheckedLogin
+	_, err := contained(func() (struct{}, error) { return struct{}{}, r.target.Probe(ctx, r.current) })
+	p.Accepted = err == nil
+	refused := classified(err)
+	if !p.Accepted && (!r.resets || refused.Class != target.AuthFailed) {
+		return refused
+	}
+	if rehearser, ok := r.target.(target.Rehearser); ok {
+		told, err := contained(func() (bool, error) { return rehearser.Rehearse(ctx, r.current) })
+		if told {
+			p.Checked = CheckedPrivilege
+		}
+		if err != nil {
+			return classified(err)
+		}
+	}
+	if p.Accepted && r.surveyor != nil {
+		_, err := contained(func() (target.Credential, error) { return r.surveyor.Survey(ctx, r.current) })
+		return classified(err)
+	}
+	return refused
+}
+
+// planTime is how long all of that may take before somebody who waits.
 const planTime = 20 * time.Second
 
 // request is the change by which declaring a value expired makes its rotation due; nil

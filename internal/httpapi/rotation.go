@@ -71,6 +71,8 @@ func (a *api) planRotation(e *exchange) error {
 		to = appendKnown(to, p.Target)
 		to = append(to, `,"accepted":`...)
 		to = strconv.AppendBool(to, p.Accepted)
+		to = append(to, `,"checked":`...)
+		to = appendKnown(to, p.Checked)
 		to = append(to, `,"problem":`...)
 		to = appendKnown(to, p.Problem)
 		to = append(to, `,"rotation":`...)

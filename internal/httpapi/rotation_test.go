@@ -21,6 +21,7 @@ type memory struct {
 	mu       sync.Mutex
 	password string
 	broken   *target.Error
+	forbids  *target.Error
 }
 
 func (m *memory) Name() string { return "memory/password" }
@@ -45,6 +46,13 @@ func (m *memory) Apply(ctx context.Context, current, next target.Credential) (ta
 	defer m.mu.Unlock()
 	m.password = next[target.Main].RevealString()
 	return next, nil
+}
+
+func (m *memory) Rehearse(context.Context, target.Credential) (bool, error) {
+	if m.forbids != nil {
+		return true, m.forbids
+	}
+	return true, nil
 }
 
 func (m *memory) Probe(_ context.Context, c target.Credential) error {
@@ -221,17 +229,22 @@ func TestSteeringARotation(t *testing.T) {
 func TestRotationPlan(t *testing.T) {
 	s, _, _ := newRotating(t)
 	var p struct {
-		Target, Problem string
-		Accepted        bool
-		Rotation        rotationView
+		Target, Checked, Problem string
+		Accepted                 bool
+		Rotation                 rotationView
 	}
 	s.steer("plan").send().status(200).has("Etag", "").decode(&p)
-	if p.Target != `memory user "app"` || p.Problem != "" || !p.Accepted || p.Rotation.Version != 1 {
+	if p.Target != `memory user "app"` || p.Problem != "" || !p.Accepted || p.Checked != "privilege" || p.Rotation.Version != 1 {
+		t.Errorf("%+v", p)
+	}
+	s.memory.forbids = target.Errorf(target.Refused, nil, "grant it")
+	s.steer("plan").send().status(200).decode(&p)
+	if p.Problem != "refused: grant it" || !p.Accepted || p.Checked != "privilege" {
 		t.Errorf("%+v", p)
 	}
 	s.memory.breaks(target.Errorf(target.Unreachable, nil, "nobody answers"))
 	s.steer("plan").send().status(200).decode(&p)
-	if p.Problem != "unreachable: nobody answers" || p.Accepted {
+	if p.Problem != "unreachable: nobody answers" || p.Accepted || p.Checked != "login" {
 		t.Errorf("%+v", p)
 	}
 	if v := s.rotation(); v.Error != nil || v.Attempts != 0 {

@@ -42,7 +42,7 @@ func (m *machine) begin() Action {
 	switch {
 	case w.Sent:
 		w.Unsure = w.Unsure || !w.Acked
-		return m.doubt()
+		return m.recover()
 	case w.Candidate:
 		w.State = Planned
 		return Action{Do: Send}

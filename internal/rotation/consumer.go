@@ -66,8 +66,8 @@ func (s *Settings) readConsumers(annotations map[string]string, duration func(an
 	if _, ok := annotations[grace]; !ok {
 		complain(consumers, "there is no "+grace, "Write how long the old value goes on at least, whoever has acknowledged: "+grace+": PT1H.")
 	}
-	if annotations["rotation/grace-mode"] == "before" {
-		complain(consumers, "with 'rotation/grace-mode: before' the old value ends within the ttl, whoever has acknowledged", "Remove one of the two.")
+	if annotations[mode] == "before" {
+		complain(consumers, "with '"+mode+": before' the old value ends within the ttl, whoever has acknowledged", "Remove one of the two.")
 	}
 	if s.Within = duration(within, "Write how long the old value waits for acknowledgements at most: P3D is three days. Leave it out for a week."); s.Within > 0 {
 		switch {

@@ -119,7 +119,7 @@ func (s *Settings) Next(variable ident.ID, last, now time.Time) time.Time {
 	}
 	at := last
 	if s.TTL > 0 {
-		at = last.Add(Jittered(variable, s.TTL))
+		at = last.Add(s.life(variable))
 	}
 	if s.Schedule == nil {
 		return at
@@ -131,6 +131,16 @@ func (s *Settings) Next(variable ident.ID, last, now time.Time) time.Time {
 		}
 	}
 	return s.inWindow(at, now)
+}
+
+// life is how long a value is the newest one.
+func (s *Settings) life(variable ident.ID) time.Duration {
+	if !s.Early {
+		return Jittered(variable, s.TTL)
+	}
+	// The variable's share and the grace are within the ttl, and so is the work, with a
+	// hundredth left for it. One grace is over before the next begins.
+	return max(Jittered(variable, (s.TTL-s.Grace)/10*9), s.Grace)
 }
 
 // inWindow is the first moment, not before at, that lies in a window which is not

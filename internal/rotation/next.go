@@ -128,10 +128,24 @@ func (m *machine) applied(e Event) Action {
 	return m.doubt()
 }
 
-// doubt asks the target which credential works.
+// doubt is that the target has to be asked which credential works.
 func (m *machine) doubt() Action {
-	m.Row.State, m.Outcome = Uncertain, "uncertain"
+	m.Row.State, m.Outcome, m.order = Uncertain, "uncertain", usual
 	return m.first()
+}
+
+// recover is doubt after a run that was interrupted. If the target has refused the
+// candidate by then, as it does where Apply never happened, a login that should work comes
+// first: it ends the counting of refusals, at the target too, so that workers who die again
+// and again come to no quarantine. Apply may be repeated, whether the candidate is there or
+// not.
+func (m *machine) recover() Action {
+	do := m.doubt()
+	if w := &m.Row; w.Candidate && !w.Acked && w.AuthFailures > 0 {
+		m.order = currentFirst
+		return Action{Probe, Current}
+	}
+	return do
 }
 
 // refused gives up a candidate that the target does not take, for another one if it

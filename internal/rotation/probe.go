@@ -28,12 +28,20 @@ func (m *machine) probed(e Event) Action {
 	if e.Slot == row.Candidate && m.Row.Acked {
 		m.Row.State, m.Outcome = Uncertain, "not verified"
 	}
+	slot := e.Slot
 	switch {
-	case e.Slot == row.Candidate:
+	case slot == Current && m.order == currentFirst:
+		m.order = currentDone
+		return Action{Probe, row.Candidate}
+	case slot == row.Candidate && m.order == currentDone:
+		slot = Current
+	}
+	switch {
+	case slot == row.Candidate:
 		return Action{Probe, Current}
-	case e.Slot == Current && m.Row.Previous:
+	case slot == Current && m.Row.Previous:
 		return Action{Probe, row.Previous}
-	case e.Slot != row.Discarded && m.Row.Discarded:
+	case slot != row.Discarded && m.Row.Discarded:
 		return Action{Probe, row.Discarded}
 	}
 	return m.locked()
@@ -45,6 +53,7 @@ func (m *machine) rejected() bool { return m.Row.Acked || m.refusal != nil }
 // works goes on from a credential that the target accepts.
 func (m *machine) works(slot row.Slot) Action {
 	w := &m.Row
+	m.order = usual
 	if !m.applyAuth {
 		w.AuthFailures = 0
 	}

@@ -12,7 +12,8 @@
 // published only after a login with it; a candidate that the target may have got is
 // kept until it is published or another credential is known to work; and what is done
 // after a crash follows from what the target accepts now, not from what was
-// remembered: candidate, then current, then previous.
+// remembered: candidate, then current, then previous; current first where the candidate
+// was refused just before, since processes that die make no account be locked.
 //
 // It is pure: no network, disk, clock or randomness but what it is given. It imports
 // target, row, ident, period and fault.
@@ -124,6 +125,7 @@ type Run struct {
 	applyAuth  bool          // Apply itself failed to log in
 	wantsValue bool          // a new value is due, not only the end of an old one
 	checking   bool          // it is only to be seen whether the current value works
+	order      order         // of candidate and current, if not the usual one
 }
 
 // Base is the credential from which the candidate was applied in this run.
@@ -133,6 +135,15 @@ func (r *Run) Base() row.Slot {
 	}
 	return Current
 }
+
+// order is how far a run has come that asks for the current credential first.
+type order int
+
+const (
+	usual        order = iota
+	currentFirst       // the candidate comes after it
+	currentDone        // it was refused, and does not come again
+)
 
 // Open tells whether there is a candidate that is neither published nor given up.
 func Open(w *row.Rotation) bool { return w.Candidate || w.Sent }

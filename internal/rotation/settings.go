@@ -17,6 +17,7 @@ type Settings struct {
 	TTL      time.Duration // 0: none
 	Schedule *Schedule     // nil: at any time
 	Grace    time.Duration // how long the old value stays valid, where the target can keep it
+	Early    bool          // ... and ends within the TTL: the new one comes so much earlier
 	Keep     bool          // a value that somebody writes is not replaced at once
 	Verify   time.Duration // between logins with the current value; 0: none
 
@@ -37,10 +38,11 @@ const (
 	timezone = "rotation/timezone"
 	initial  = "rotation/initial"
 	grace    = "rotation/grace"
+	mode     = "rotation/grace-mode"
 	verify   = "rotation/verify"
 )
 
-var ours = []string{Rotator, ttl, schedule, window, timezone, initial, grace, verify, consumers, within}
+var ours = []string{Rotator, ttl, schedule, window, timezone, initial, grace, mode, verify, consumers, within}
 
 // Manual tells that nothing but a request rotates the variable.
 func (s *Settings) Manual() bool { return s.TTL == 0 && s.Schedule == nil }
@@ -118,6 +120,25 @@ func Read(annotations map[string]string, limits Limits) (Settings, []target.Prob
 	}
 	if s.TTL > 0 && s.Grace >= s.TTL {
 		complain(grace, "it is not shorter than the ttl", "End the old value before the next one comes: make the grace shorter.")
+	}
+	switch value := annotations[mode]; value {
+	case "", "after":
+	case "before":
+		switch {
+		case scheduled:
+			complain(mode, "with "+schedule+" a value lives until a window comes, so its end cannot be kept", "Leave out "+schedule+", or "+mode+": then the grace begins when the new value is there.")
+		case annotations[ttl] == "":
+			complain(mode, "there is no "+ttl+" within which the old value could end", "Add "+ttl+", or leave out "+mode+": then the grace begins when the new value is there.")
+		case annotations[grace] == "":
+			complain(mode, "there is no "+grace+" by which the new value could come earlier", "Add "+grace+", or leave out "+mode+".")
+		case s.Grace <= 0, s.Grace >= s.TTL: // which is complained of already
+		case 2*s.Grace >= s.TTL:
+			complain(grace, "with '"+mode+": before' it has to be shorter than half the ttl, for one grace ends before the next begins", "Make the grace shorter or the ttl longer, or leave out "+mode+".")
+		default:
+			s.Early = true
+		}
+	default:
+		complain(mode, "it is neither 'before' nor 'after'", "Write 'before' if no value is to live longer than the ttl, its grace included, or leave it out.")
 	}
 	s.readConsumers(annotations, duration, complain)
 	return s, problems

@@ -3,6 +3,7 @@ package rotation_test
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -132,6 +133,16 @@ func TestProblemsOfAnnotations(t *testing.T) {
 		{map[string]string{"rotation/ttl": "P1D", "rotation/timezone": "UTC"}, "rotation/timezone"},
 		{map[string]string{"rotation/initial": "keep"}, ""},
 		{map[string]string{"rotation/initial": "no"}, "rotation/initial"},
+		{map[string]string{"rotation/grace-mode": "after"}, ""},
+		{map[string]string{"rotation/grace-mode": "during"}, "rotation/grace-mode"},
+		{map[string]string{"rotation/ttl": "P1D", "rotation/grace": "PT11H", "rotation/grace-mode": "before"}, ""},
+		{map[string]string{"rotation/ttl": "P1D", "rotation/grace": "PT12H", "rotation/grace-mode": "before"}, "rotation/grace"},
+		{map[string]string{"rotation/ttl": "P1D", "rotation/grace": "PT12H", "rotation/grace-mode": "after"}, ""},
+		{map[string]string{"rotation/ttl": "P1D", "rotation/grace": "P2D", "rotation/grace-mode": "before"}, "rotation/grace"},
+		{map[string]string{"rotation/ttl": "P1D", "rotation/grace": "an hour", "rotation/grace-mode": "before"}, "rotation/grace"},
+		{map[string]string{"rotation/ttl": "P1D", "rotation/grace-mode": "before"}, "rotation/grace-mode"},
+		{map[string]string{"rotation/grace": "PT1H", "rotation/grace-mode": "before"}, "rotation/grace-mode"},
+		{map[string]string{"rotation/ttl": "P1D", "rotation/schedule": "0 3 * * *", "rotation/grace": "PT1H", "rotation/grace-mode": "before"}, "rotation/grace-mode"},
 	} {
 		_, problems := rotation.Read(c.annotations, rotation.DefaultLimits())
 		switch {
@@ -156,5 +167,31 @@ func TestAnOldValueCanOutlastTheNext(t *testing.T) {
 		if s.Outlast(); s.Grace != c.want {
 			t.Errorf("%v: %s, want %s", c.annotations, s.Grace, c.want)
 		}
+	}
+}
+
+// Given mode "before", then the next value comes when the last grace is over, and so early
+// that the old one ends within its ttl, whatever the share of the variable is, with some time
+// left for the work.
+func TestAnEarlyGraceEndsWithinTheTTL(t *testing.T) {
+	random := rand.New(rand.NewPCG(7, 7))
+	for i := range 20_000 {
+		ttl := time.Minute + time.Duration(random.Int64N(int64(400*24*time.Hour)))
+		grace := 1 + time.Duration(random.Int64N(int64((ttl-1)/2)))
+		s := rotation.Settings{TTL: ttl, Grace: grace, Early: true, Limits: rotation.DefaultLimits()}
+		w := settled(simStart)
+		w.Variable = ident.ID(fmt.Sprintf("acme:variable:db/%d/password", i))
+		due := rotation.Due(w, &s, 1, time.Time{}, simStart).Sub(simStart)
+		if due < grace || due < (ttl-grace)*8/10 || due+grace >= ttl {
+			t.Fatalf("%s with a grace of %s: the next one comes after %s", ttl, grace, due)
+		}
+		if late := ttl - grace - due; due > grace && late < (ttl-grace)/101 {
+			t.Fatalf("%s with a grace of %s: %s are left for the work", ttl, grace, late)
+		}
+	}
+	s := read(t, map[string]string{"rotation/ttl": "P10D", "rotation/grace": "P1D", "rotation/grace-mode": "before"})
+	w := settled(simStart)
+	if due := rotation.Due(w, s, 1, time.Time{}, simStart); due.Before(simStart.Add(7*24*time.Hour)) || due.After(simStart.Add(9*24*time.Hour)) {
+		t.Errorf("due at %s", due)
 	}
 }

@@ -40,6 +40,7 @@ type RotationEvent struct {
 type RotationPlan struct {
 	Target   *string
 	Accepted bool
+	Checked  *string
 	Problem  *string
 }
 

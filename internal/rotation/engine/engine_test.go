@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -48,6 +49,35 @@ func TestAWrittenValueIsReplacedAtOnceAndThenByItsTTL(t *testing.T) {
 		if !strings.Contains(w.audit.String(), "advanced the rotation of acme:variable:db/password: "+step) {
 			t.Errorf("the audit does not have %q", step)
 		}
+	}
+}
+
+// Given a grace before the end of the ttl, then a value is replaced so much earlier that it
+// ends within its ttl, while the next one works already.
+func TestAGraceBeforeTheEndOfTheTTL(t *testing.T) {
+	w := newWorld(t)
+	w.declare(map[string][]string{"password": {"rotation/ttl: P10D", "rotation/grace: P1D", "rotation/grace-mode: before", "rotation/verify: never", "rotation/model/mode: survey"}})
+	w.start()
+	w.handOver("password", "first")
+	w.settles("password", rotation.Retiring, 2)
+	old, published := w.value("password"), w.status("password")
+	if due := published.Due.Sub(published.LastSuccess); due != 24*time.Hour || published.Expires.Sub(published.LastSuccess) != 240*time.Hour {
+		t.Errorf("the first value is ended after %s: %+v", due, published)
+	}
+	w.later(25 * time.Hour)
+	w.settles("password", rotation.Idle, 2)
+	if due := w.status("password").Due.Sub(published.LastSuccess); due < 7*24*time.Hour || due > 9*24*time.Hour {
+		t.Errorf("the next one is due after %s", due)
+	}
+	w.later(8 * 24 * time.Hour)
+	w.settles("password", rotation.Retiring, 3)
+	if s := w.status("password"); !w.model.works("password", old) || !w.model.works("password", w.value("password")) {
+		t.Errorf("not both work: %+v", s)
+	}
+	w.later(24 * time.Hour) // 10 days and an hour
+	w.settles("password", rotation.Idle, 3)
+	if w.model.works("password", old) {
+		t.Error("the old value goes on after its ttl")
 	}
 }
 
@@ -285,6 +315,20 @@ func TestReconcileAndPrivilegedAccountsMendWhatNobodyKnows(t *testing.T) {
 	}
 }
 
+func TestReconcileWithoutAnAdministratorIsRefused(t *testing.T) {
+	w := newWorld(t)
+	w.declare(map[string][]string{"password": {"rotation/ttl: P1D"}})
+	w.handOver("password", "first")
+	err := w.ReconcileRotation(ctx, core.Operator(), variable("password"))
+	var told *fault.Error
+	if !errors.As(err, &told) || told.Kind != fault.Conflict || !strings.Contains(told.Message, string(variable("password"))) || !strings.Contains(told.Advice, "rotation/model/password/admin-") {
+		t.Errorf("%#v", err)
+	}
+	if s := w.status("password"); s.Reconcile || !s.RequestedAt.IsZero() {
+		t.Errorf("it is asked for all the same: %+v", s.Rotation)
+	}
+}
+
 func TestAPolicyWithUselessAnnotationsIsRefused(t *testing.T) {
 	w := newWorld(t)
 	w.kinds["model/key"], w.kinds["other/key"] = w.model, w.model
@@ -297,6 +341,7 @@ func TestAPolicyWithUselessAnnotationsIsRefused(t *testing.T) {
 		"rotation/model/key/length: 20":       "rotation/model/key/length",
 		"rotation/initial: never":             "rotation/initial",
 		"rotation/window: PT1H":               "rotation/window",
+		"rotation/grace-mode: before":         "rotation/grace-mode",
 		"rotation/rotator: oracle/password\n": "rotation/rotator",
 	} {
 		text := strings.Replace(declaration(map[string][]string{"password": {annotation}}), "      rotation/rotator: model/password\n", "", 1)

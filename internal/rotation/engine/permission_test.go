@@ -24,7 +24,7 @@ func (w *world) user(name string) core.Caller {
 
 func TestWhoSeesMayAskAndWhoUpdatesMaySteer(t *testing.T) {
 	w := newWorld(t)
-	w.declare(map[string][]string{"password": {"rotation/ttl: P1D"}})
+	w.declare(map[string][]string{"password": {"rotation/ttl: P1D", "rotation/model/mode: admin"}})
 	w.load(`
 - !user reader
 - !user owner

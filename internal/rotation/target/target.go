@@ -124,7 +124,8 @@ type Target interface {
 }
 
 // Resetter is a Target whose Apply may do without a credential that works, because a
-// privileged account does the work.
+// privileged account does the work. A Target that is none does not know: it is asked to
+// when somebody says so.
 type Resetter interface {
 	// Resets tells whether it is so with this target. If it is, a target that accepts
 	// none of the known credentials is mended by Apply.
@@ -150,6 +151,15 @@ type Lasting interface {
 type Keeping interface {
 	// Keeps tells whether it does, as far as the annotations tell.
 	Keeps(annotations map[string]string) bool
+}
+
+// Rehearser is a Target that can tell, beyond what Probe does, whether Apply would be
+// done.
+type Rehearser interface {
+	// Rehearse takes those steps of Apply that change nothing, not even if it is cut off:
+	// whoever would do it logs in and, where the target can tell, is found to be allowed
+	// to. told says that it could. It fails as Apply does, but never with Uncertain.
+	Rehearse(ctx context.Context, current Credential) (told bool, err error)
 }
 
 // Class is how a call failed.

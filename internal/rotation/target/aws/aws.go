@@ -117,6 +117,9 @@ func (u *user) Identity() string {
 	return u.iam.address() + " with " + u.sts.address() + " aws region " + u.region + " " + u.client.Security()
 }
 
+// Resets is part of target.Resetter: a user's keys are replaced by one that works.
+func (u *user) Resets() bool { return false }
+
 // Candidate is part of target.Target: AWS makes the keys.
 func (u *user) Candidate(target.Credential) (target.Credential, error) { return nil, nil }
 

@@ -84,8 +84,9 @@ type client struct {
 }
 
 var (
-	_ target.Target   = (*application)(nil)
-	_ target.Resetter = (*application)(nil)
+	_ target.Target    = (*application)(nil)
+	_ target.Resetter  = (*application)(nil)
+	_ target.Rehearser = (*application)(nil)
 )
 
 // tenants are ids or domains; clients are ids only.

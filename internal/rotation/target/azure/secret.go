@@ -66,6 +66,19 @@ func (a *application) Apply(ctx context.Context, current, next target.Credential
 	return target.Credential{target.Main: secret.FromString(made.SecretText), KeyID: secret.FromString(made.KeyID), cloud.Fresh: secret.FromString("yes")}, nil
 }
 
+// Rehearse is part of target.Rehearser: who makes secrets logs in and lists those that are
+// there. Whether another may be made, Graph does not tell.
+func (a *application) Rehearse(ctx context.Context, current target.Credential) (told bool, err error) {
+	if err := a.check(current); err != nil {
+		return false, err
+	}
+	token, err := a.authorize(ctx, current)
+	if err == nil {
+		_, err = a.list(ctx, token)
+	}
+	return false, err
+}
+
 // check refuses what cannot be rotated, since nobody could tell what to remove later.
 func (a *application) check(current target.Credential) error {
 	if id := current[KeyID]; !uuids.MatchString(id.RevealString()) {

@@ -115,8 +115,9 @@ type login struct {
 }
 
 var (
-	_ target.Target   = (*role)(nil)
-	_ target.Resetter = (*role)(nil)
+	_ target.Target    = (*role)(nil)
+	_ target.Resetter  = (*role)(nil)
+	_ target.Rehearser = (*role)(nil)
 )
 
 func open(p cloud.Place) (target.Target, error) {

@@ -267,6 +267,31 @@ func TestWhoMayNotIsTold(t *testing.T) {
 	}
 }
 
+// Given an administrator, then a rehearsal tells whether that one has update on the host, and
+// no key changes; without one there is nothing to tell.
+func TestARehearsalTellsOfThePrivilege(t *testing.T) {
+	for _, m := range modes {
+		p := open(t, m)
+		rehearse := func() (bool, error) { return p.target(nil).(target.Rehearser).Rehearse(p.context(), p.current()) }
+		if told, err := rehearse(); err != nil || told != m.admin {
+			t.Errorf("%s: %v, %v", m.name, told, err)
+		}
+		if !m.admin {
+			continue
+		}
+		p.administrate(p.stranger)
+		told, err := rehearse()
+		if p.class("a rehearsal without privilege", err, target.Refused); !told || err != nil && !strings.Contains(err.Error(), "grant update") {
+			t.Errorf("%s: %v, %v", m.name, told, err)
+		}
+		p.administrate(conjurtest.Person{Login: p.boss.Login, Key: "not-the-key-of-the-boss"})
+		_, err = rehearse()
+		if p.class("a rehearsal with a wrong administrator", err, target.Refused); server.Key(t, p.host) != p.host.Key {
+			t.Errorf("%s: the key is another one", m.name)
+		}
+	}
+}
+
 func TestAnAdministratorNeedsNoKeyThatWorks(t *testing.T) {
 	p := open(t, modes[1])
 	made, err := p.target(nil).Apply(p.context(), target.Credential{}, p.intent())

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"strings"
 
 	"rekey/internal/rotation/target"
 	"rekey/internal/rotation/target/cloud"
@@ -57,6 +58,17 @@ func (r *role) asItself(ctx context.Context, current, name secret.Bytes) (secret
 // asAdmin has the key replaced. Asked again by the same name, a rekey gives the same key,
 // and a Conjur makes another one.
 func (r *role) asAdmin(ctx context.Context, name secret.Bytes) (secret.Bytes, error) {
+	token, err := r.enter(ctx)
+	if err != nil {
+		return secret.Bytes{}, err
+	}
+	how := r.how(name)
+	how.Set("role", roleOf(r.login))
+	return r.rotate(ctx, token, how)
+}
+
+// enter logs the administrator in, and returns a header that says so.
+func (r *role) enter(ctx context.Context) (secret.Bytes, error) {
 	token, err := r.authenticate(ctx, *r.admin)
 	if err != nil && target.ClassOf(err) == target.AuthFailed {
 		// The administrator's key says nothing about the rotated one.
@@ -65,10 +77,42 @@ func (r *role) asAdmin(ctx context.Context, name secret.Bytes) (secret.Bytes, er
 	if err != nil {
 		return secret.Bytes{}, err
 	}
-	how := r.how(name)
-	how.Set("role", roleOf(r.login))
-	encoded := base64.StdEncoding.EncodeToString(token.Reveal())
-	return r.rotate(ctx, secret.FromString(`Token token="`+encoded+`"`), how)
+	return secret.FromString(`Token token="` + base64.StdEncoding.EncodeToString(token.Reveal()) + `"`), nil
+}
+
+// Rehearse is part of target.Rehearser: the server is asked whether the administrator has
+// update on the role. Nobody needs it for the own key.
+func (r *role) Rehearse(ctx context.Context, _ target.Credential) (told bool, err error) {
+	if r.admin == nil {
+		return false, nil
+	}
+	token, err := r.enter(ctx)
+	if err != nil {
+		return false, err
+	}
+	kind, id, _ := strings.Cut(roleOf(r.login), ":")
+	path := "/resources/" + url.PathEscape(r.account) + "/" + kind + "/" + url.PathEscape(id)
+	status, _, err := r.ask(ctx, http.MethodGet, path, url.Values{"check": {"true"}, "privilege": {"update"}}, token, secret.Bytes{})
+	switch {
+	case err != nil:
+		return false, cloud.Unchanged(err)
+	case status/100 == 2:
+		return true, nil
+	case status == http.StatusForbidden, status == http.StatusNotFound:
+		return true, r.forbidden(status)
+	case status == http.StatusUnauthorized:
+		return false, r.fickle()
+	}
+	return false, cloud.Unchanged(cloud.Failure(cloud.Address(r.server), status))
+}
+
+// forbidden and fickle are refusals of what the administrator asks.
+func (r *role) forbidden(status int) error {
+	return target.Errorf(target.Refused, nil, "%s does not let it rotate the key of %s (status %d): see whether that is there, and grant update on it to the administrator", cloud.Address(r.server), roleOf(r.login), status)
+}
+
+func (r *role) fickle() error {
+	return target.Errorf(target.Unreachable, nil, "%s does not take the token that it has just granted", cloud.Address(r.server))
 }
 
 // how a key is to be replaced.
@@ -94,9 +138,9 @@ func (r *role) rotate(ctx context.Context, authorization secret.Bytes, how url.V
 	case status == http.StatusUnauthorized && r.admin == nil:
 		return secret.Bytes{}, target.Errorf(target.AuthFailed, nil, "%s does not accept the API key", at)
 	case status == http.StatusUnauthorized:
-		return secret.Bytes{}, target.Errorf(target.Unreachable, nil, "%s does not take the token that it has just granted", at)
+		return secret.Bytes{}, r.fickle()
 	case status == http.StatusForbidden, status == http.StatusNotFound && r.admin != nil:
-		return secret.Bytes{}, target.Errorf(target.Refused, nil, "%s does not let it rotate the key of %s (status %d): see whether that is there, and grant update on it to the administrator", at, roleOf(r.login), status)
+		return secret.Bytes{}, r.forbidden(status)
 	case status == http.StatusMethodNotAllowed:
 		return secret.Bytes{}, target.Errorf(target.Refused, nil, "%s has no API key for %s", at, roleOf(r.login))
 	}

@@ -38,13 +38,14 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 	}
 	alone.Create(t, "app.elder", "entry-Password-1", mongodbtest.User{Self: true, Mechanisms: []string{"SCRAM-SHA-1"}})
 	targettest.Suite{
-		Kind:    mongodb.Kind(),
-		Server:  "a server of our own that checks SCRAM-SHA-256 and privileges as MongoDB documents them, and that the official Go driver logs in to; no MongoDB",
-		Without: targettest.Without{targettest.StatementLog: "a server of our own has none"},
-		Modes:   []targettest.Mode{targettest.Self, targettest.Admin, targettest.Alternating},
-		Account: alone.Account,
-		Login:   alone.Login,
-		Users:   []string{`Robert"}); db.dropAllUsers(); //`, `{"$gt": ""}`, "100%41%", "Größe名", "a.b$c=2C=d", strings.Repeat("x", 200)},
+		Kind:     mongodb.Kind(),
+		Server:   "a server of our own that checks SCRAM-SHA-256 and privileges as MongoDB documents them, and that the official Go driver logs in to; no MongoDB",
+		Without:  targettest.Without{targettest.StatementLog: "a server of our own has none"},
+		Modes:    []targettest.Mode{targettest.Self, targettest.Admin, targettest.Alternating},
+		Account:  alone.Account,
+		Login:    alone.Login,
+		Foresees: []targettest.Mode{targettest.Self, targettest.Admin, targettest.Alternating},
+		Users:    []string{`Robert"}); db.dropAllUsers(); //`, `{"$gt": ""}`, "100%41%", "Größe名", "a.b$c=2C=d", strings.Repeat("x", 200)},
 		Passwords: []string{`it's "so" 1 \ $1 ; --`, " 1 space at both ends ", "Größe-Ключ-鍵-1", "p@ss:w/ord?1#[%41]&tls=false",
 			`{"$gt": ""}`, "ﬁrst ligature Ⅸ", strings.Repeat("long1", 15)},
 		BadValue: func(string) string { return "a bell\aPassword" },

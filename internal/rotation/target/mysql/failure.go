@@ -74,5 +74,5 @@ func (s *server) statementFailure(user string, err error) error {
 	case syntaxError:
 		return target.Errorf(target.Refused, err, "%s does not understand the statement that sets a password", s.address.String())
 	}
-	return target.Errorf(target.Refused, err, "%s refuses to change the password of %q (error %d): grant the privilege to change it", s.address.String(), user, refused.code)
+	return target.Errorf(target.Refused, err, "%s refuses to change the password of %q (error %d): grant CREATE USER on *.* to the administrator, and with MariaDB UPDATE on mysql.*", s.address.String(), user, refused.code)
 }

@@ -118,9 +118,7 @@ func (s *session) Set(ctx context.Context, c password.Change) error {
 	if ctx.Err() != nil {
 		return transport.Failure(s.server.address.String(), ctx.Err())
 	}
-	account := quote(c.User) + "@" + quote(s.server.accountHost)
-	self := c.Old.Len() > 0
-	hashed, shown := statements(s.wire.version, account, self, c.New.RevealString())
+	hashed, shown := s.statements(c)
 	if s.dual() {
 		// Set once more, the new password would be kept in place of the old one.
 		if err := s.server.accepts(ctx, c.User, c.New); target.ClassOf(err) != target.AuthFailed {
@@ -128,18 +126,45 @@ func (s *session) Set(ctx context.Context, c password.Change) error {
 		}
 		shown += " RETAIN CURRENT PASSWORD"
 	}
+	return s.change(c.User, hashed, shown, func(statement string) string { return statement })
+}
+
+// Foresee is part of password.Foreseer. MariaDB looks at the privilege and at the password
+// when it prepares the statement; nothing is done that is not executed. MySQL looks when it
+// is.
+func (s *session) Foresee(ctx context.Context, c password.Change) (bool, error) {
+	if !s.mariaDB() {
+		return false, nil
+	}
+	if ctx.Err() != nil {
+		return false, transport.Failure(s.server.address.String(), ctx.Err())
+	}
+	hashed, shown := s.statements(c)
+	return true, s.change(c.User, hashed, shown, func(statement string) string { return "PREPARE rehearsal FROM " + quote(statement) })
+}
+
+// change has the server take a hash or, if there is none or it wants to judge the password,
+// the password.
+func (s *session) change(user, hashed, shown string, as func(string) string) error {
 	err := errors.New("no statement")
 	if hashed != "" {
-		err = s.wire.execute(hashed)
+		err = s.wire.execute(as(hashed))
 	}
 	var refused *serverError
 	if hashed == "" || errors.As(err, &refused) && refused.code == optionPrevents && strings.Contains(refused.message, "strict") {
-		err = s.wire.execute(shown)
+		err = s.wire.execute(as(shown))
 	}
 	if err != nil {
-		return s.server.statementFailure(c.User, err)
+		return s.server.statementFailure(user, err)
 	}
 	return nil
+}
+
+func (s *session) mariaDB() bool { return strings.Contains(s.wire.version, "MariaDB") }
+
+// statements set a password.
+func (s *session) statements(c password.Change) (hashed, shown string) {
+	return statements(s.wire.version, quote(c.User)+"@"+quote(s.server.accountHost), c.Old.Len() > 0, c.New.RevealString())
 }
 
 // statements set a password: by its hash, where that can be, and by itself. Who changes

@@ -37,6 +37,13 @@ type Session interface {
 // one alive until End.
 type Keeper interface{ KeepsOld() }
 
+// Foreseer is a Session that can tell whether Set would be refused to it.
+type Foreseer interface {
+	// Foresee asks the system, changes nothing there, and fails as Set does. told is false
+	// where it cannot tell for sure; then it is no error.
+	Foresee(ctx context.Context, c Change) (told bool, err error)
+}
+
 // Change is what a session sets.
 type Change struct {
 	User string
@@ -59,7 +66,10 @@ type account struct {
 	valid  func(string, secret.Bytes) error
 }
 
-var _ target.Resetter = (*account)(nil)
+var (
+	_ target.Resetter  = (*account)(nil)
+	_ target.Rehearser = (*account)(nil)
+)
 
 // Resets is part of target.Resetter: an administrator needs to know no password of the
 // user's.
@@ -136,6 +146,57 @@ func (a *account) Apply(ctx context.Context, current, next target.Credential) (t
 	}
 	return next, nil
 }
+
+// Rehearse is part of target.Rehearser.
+func (a *account) Rehearse(ctx context.Context, current target.Credential) (told bool, err error) {
+	by, old := a.admin, secret.Bytes{}
+	if by == nil {
+		from, err := a.login(current)
+		if err != nil {
+			return false, err
+		}
+		by, old = &from, from.password
+	}
+	session, err := a.system.Login(ctx, by.user, by.password)
+	if err != nil {
+		return false, a.asAdmin(err)
+	}
+	defer session.Close()
+	foreseer, ok := session.(Foreseer)
+	if !ok {
+		return false, nil
+	}
+	for _, user := range a.users {
+		if told, err = a.foresee(ctx, foreseer, user, old); err != nil || !told {
+			return told, err
+		}
+	}
+	return true, nil
+}
+
+// foresee asks about a user, as often as a rotation would if it is about the password.
+func (a *account) foresee(ctx context.Context, f Foreseer, user string, old secret.Bytes) (told bool, err error) {
+	for range tries {
+		made, err := a.recipe.Make(a.rand)
+		if err != nil {
+			return false, target.Errorf(target.Refused, err, "no password could be made: %s", err)
+		}
+		told, err = f.Foresee(ctx, Change{User: user, Old: old, New: made})
+		var e *target.Error
+		switch {
+		case !errors.As(err, &e):
+			return told, err
+		case e.Class == target.Uncertain:
+			return false, target.Errorf(target.Unreachable, err, "the connection was lost while it was asked whether the password may be changed")
+		case !e.BadValue:
+			return told, err
+		}
+	}
+	return told, err
+}
+
+// tries is how many passwords a system may refuse before it is said to refuse them all.
+const tries = 3
 
 // Probe is part of target.Target.
 func (a *account) Probe(ctx context.Context, c target.Credential) error {

@@ -69,7 +69,7 @@ func (s *server) statementFailure(user string, err error) error {
 	case refusal.Code == undefinedObject:
 		return target.Errorf(target.Refused, err, "there is no role %q on %s: create it", user, s.address)
 	case refusal.Code == noPrivilege:
-		return target.Errorf(target.Refused, err, "the privilege to change role %q on %s is missing: %s", user, s.address, words(refusal))
+		return target.Errorf(target.Refused, err, "the privilege to change role %q on %s is missing: %s. Grant CREATEROLE to the administrator and, since PostgreSQL 16, the role itself WITH ADMIN OPTION", user, s.address, words(refusal))
 	case refusal.Code == invalidValue:
 		return password.BadValue(err, s.address.String()+" refuses this password: "+words(refusal))
 	}

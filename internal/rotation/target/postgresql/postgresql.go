@@ -131,26 +131,49 @@ type session struct {
 
 // Set is part of password.Session.
 func (s *session) Set(ctx context.Context, c password.Change) error {
+	statement, err := setting(c)
+	if err != nil {
+		return err
+	}
+	return s.exec(ctx, c.User, statement)
+}
+
+// setting is the statement that sets a password.
+func setting(c password.Change) (string, error) {
 	v, err := verifier(c.New, rand.Reader)
 	if errors.Is(err, errNormal) {
-		return password.BadValue(err, err.Error())
+		return "", password.BadValue(err, err.Error())
 	} else if err != nil {
-		return target.Errorf(target.Refused, err, "a verifier of the new password cannot be made")
+		return "", target.Errorf(target.Refused, err, "a verifier of the new password cannot be made")
 	}
-	return s.alter(ctx, c.User, "'"+v+"'") // a verifier has no quote
+	return alter(c.User, "'"+v+"'"), nil // a verifier has no quote
 }
 
 // End is part of password.Session: a role has one password, so ending it leaves none.
 func (s *session) End(ctx context.Context, user string, _ secret.Bytes) error {
-	return s.alter(ctx, user, "NULL")
+	return s.exec(ctx, user, alter(user, "NULL"))
 }
 
-func (s *session) alter(ctx context.Context, user, literal string) error {
+// Foresee is part of password.Foreseer: statements about roles are transactional, so Set's
+// is tried and taken back. It is one message: whatever becomes of the connection, the
+// server has it in full or not at all, and undoes what it does not come to undo.
+func (s *session) Foresee(ctx context.Context, c password.Change) (bool, error) {
+	statement, err := setting(c)
+	if err != nil {
+		return true, err
+	}
+	return true, s.exec(ctx, c.User, "BEGIN; "+statement+"; ROLLBACK")
+}
+
+func alter(user, literal string) string {
+	return "ALTER ROLE " + pgx.Identifier{user}.Sanitize() + " PASSWORD " + literal
+}
+
+func (s *session) exec(ctx context.Context, user, statement string) error {
 	if ctx.Err() != nil {
 		return transport.Failure(s.server.address.String(), ctx.Err())
 	}
-	_, err := s.conn.Exec(ctx, "ALTER ROLE "+pgx.Identifier{user}.Sanitize()+" PASSWORD "+literal).ReadAll()
-	if err != nil {
+	if _, err := s.conn.Exec(ctx, statement).ReadAll(); err != nil {
 		return s.server.statementFailure(user, err)
 	}
 	return nil

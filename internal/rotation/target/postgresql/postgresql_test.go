@@ -27,13 +27,16 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 		return func(a targettest.Account) { a.Values[name] = value }
 	}
 	targettest.Suite{
-		Kind:    postgresql.Kind(),
-		Server:  "PostgreSQL",
-		Without: targettest.Without{targettest.OwnPrivilege: "a role may always change its own password"},
-		Modes:   []targettest.Mode{targettest.Self, targettest.Admin, targettest.Alternating},
-		Account: tls.Account,
-		Login:   tls.Login,
-		Users:   []string{`Robert'); DROP ROLE boss; --`, `"quoted" \`, " spaces  around ", "100%41%", "Größe名", "UPPER", strings.Repeat("x", 63-len("rk4194304_1000b"))},
+		Kind:      postgresql.Kind(),
+		Server:    "PostgreSQL",
+		Without:   targettest.Without{targettest.OwnPrivilege: "a role may always change its own password"},
+		Modes:     []targettest.Mode{targettest.Self, targettest.Admin, targettest.Alternating},
+		Account:   tls.Account,
+		Login:     tls.Login,
+		Foresees:  []targettest.Mode{targettest.Self, targettest.Admin, targettest.Alternating},
+		TakesBack: true,
+		Kept:      tls.Kept,
+		Users:     []string{`Robert'); DROP ROLE boss; --`, `"quoted" \`, " spaces  around ", "100%41%", "Größe名", "UPPER", strings.Repeat("x", 63-len("rk4194304_1000b"))},
 		Passwords: []string{`it's "so" 1 \ $1 ; --`, " 1 space at both ends ", "Größe-Ключ-鍵-1", "p@ss:w/ord?1#[%41]&sslmode=disable",
 			"tab\tand\nline 1", strings.Repeat("long1", 200)},
 		BadValue: func(user string) string { return user },

@@ -100,12 +100,13 @@ func (s *server) Login(ctx context.Context, user string, p secret.Bytes) (passwo
 		}
 		return nil, s.failure(err, transport.Failure)
 	}
-	return &session{w, s, stop}, nil
+	return &session{w, s, user, stop}, nil
 }
 
 type session struct {
 	wire   *wire
 	server *server
+	user   string // who is logged in
 	stop   func() bool
 }
 
@@ -124,13 +125,53 @@ func hash(p secret.Bytes) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// change applies a rule to a user and has it written down.
-func (s *session) change(ctx context.Context, user, rule string) error {
-	// SETUSER would make a user that does not exist.
+// Foresee is part of password.Foreseer. A rule that takes away a password which the user
+// does not have is an error, after which Redis applies none; but whoever may not set rules
+// hears of that first. Whether the users may be written down is known to a dry run only,
+// which is since Redis 7, and a command of its own to be granted.
+func (s *session) Foresee(ctx context.Context, c password.Change) (bool, error) {
+	err := s.exists(c.User)
+	if err == nil {
+		_, err = s.wire.command("ACL", "SETUSER", c.User, "!"+hash(c.New))
+	}
+	var refused serverError
+	if err == nil || errors.As(err, &refused) && refused.code() == "ERR" {
+		told, err := s.foreseesPersist()
+		if err != nil {
+			return told, s.server.failure(err, transport.Failure)
+		}
+		return told, nil
+	}
+	return true, s.server.failure(err, transport.Failure)
+}
+
+// foreseesPersist is a dry run of persist.
+func (s *session) foreseesPersist() (bool, error) {
+	for _, command := range [][]string{{"ACL", "SAVE"}, {"CONFIG", "REWRITE"}} {
+		may, err := s.wire.agreed(append([]string{"ACL", "DRYRUN", s.user}, command...)...)
+		var refused serverError
+		if errors.As(err, &refused) {
+			return false, nil
+		}
+		if may || err != nil {
+			return may, err
+		}
+	}
+	return true, errForgets
+}
+
+// exists refuses a user that does not: SETUSER would make one.
+func (s *session) exists(user string) error {
 	exists, err := s.wire.command("ACL", "GETUSER", user)
 	if err == nil && !exists {
-		return target.Errorf(target.Refused, nil, "there is no user %q on %s: create it", user, s.server.address.String())
+		err = target.Errorf(target.Refused, nil, "there is no user %q on %s: create it", user, s.server.address.String())
 	}
+	return err
+}
+
+// change applies a rule to a user and has it written down.
+func (s *session) change(ctx context.Context, user, rule string) error {
+	err := s.exists(user)
 	// What it cannot write down now, it could not afterwards, and would forget.
 	if err == nil {
 		err = s.persist()

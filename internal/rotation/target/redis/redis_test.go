@@ -49,6 +49,9 @@ func TestItKeepsThePromisesOfATarget(t *testing.T) {
 		Account:   saves.Account,
 		Login:     saves.Login,
 		Keeps:     true,
+		TakesBack: true,
+		Foresees:  []targettest.Mode{targettest.Admin, targettest.Alternating}, // users may do no dry run
+		Kept:      saves.Kept,
 		Users:     []string{`o'reilly"`, "100%41%", "Größe名", ">on", "#nopass", strings.Repeat("x", 500)},
 		Passwords: []string{`it's "so" 1 \ $1 ; --`, " 1 space at both ends ", "Größe-Ключ-鍵-1", "p@ss:w/ord?1#[%41]", "tab\tand\r\nline 1", strings.Repeat("long1", 200)},
 		Log:       watched,

@@ -45,14 +45,33 @@ func connect(ctx context.Context, conn net.Conn, config *tls.Config) (*wire, err
 // command tells whether the answer is something, other than nil. What it is does not
 // matter here.
 func (w *wire) command(words ...string) (bool, error) {
+	if err := w.send(words); err != nil {
+		return false, err
+	}
+	return w.answer(0)
+}
+
+// agreed tells whether the answer is a status, such as OK, rather than a text.
+func (w *wire) agreed(words ...string) (bool, error) {
+	if err := w.send(words); err != nil {
+		return false, err
+	}
+	first, err := w.reader.Peek(1)
+	if err != nil {
+		return false, err
+	}
+	status := first[0] == '+'
+	_, err = w.answer(0)
+	return status, err
+}
+
+func (w *wire) send(words []string) error {
 	request := "*" + strconv.Itoa(len(words)) + "\r\n"
 	for _, word := range words {
 		request += "$" + strconv.Itoa(len(word)) + "\r\n" + word + "\r\n"
 	}
-	if _, err := io.WriteString(w.conn, request); err != nil {
-		return false, err
-	}
-	return w.answer(0)
+	_, err := io.WriteString(w.conn, request)
+	return err
 }
 
 const (

@@ -75,7 +75,7 @@ func TestNonsenseAfterTheChangeIsUncertain(t *testing.T) {
 			}
 		}
 	}()
-	s := &session{&wire{client, bufio.NewReader(client)}, &server{address: transport.Address{Host: "db", Port: "1"}}, func() bool { return true }}
+	s := &session{&wire{client, bufio.NewReader(client)}, &server{address: transport.Address{Host: "db", Port: "1"}}, "boss", func() bool { return true }}
 	if err := s.change(t.Context(), "user", "#00"); target.ClassOf(err) != target.Uncertain {
 		t.Errorf("%v, want it to be uncertain", err)
 	}

@@ -17,7 +17,8 @@ import (
 // runs in any POSIX shell, as the owner of the file: so neither mode nor owner changes,
 // and a link that leads elsewhere leads to nothing that its owner could not write.
 //
-// Its arguments are the file and a mark that nobody can guess. It says the mark on a line
+// Its arguments are the file, a mark that nobody can guess, and a word if it is only to look
+// whether it could write. It says the mark on a line
 // when it begins, after the content, and once more when the other content is in place.
 // It is told the length of that, since a lost connection looks like its end, and looks
 // whether somebody has changed the file meanwhile right before it renames.
@@ -33,6 +34,7 @@ if [ -L "$f" ]; then f=$(readlink -f "$f") || exit 21; d=${f%/*}; fi;
 if [ -e "$f" ]; then [ -f "$f" ] && [ -r "$f" ] && [ -w "$f" ] || exit 22; fi;
 now() { if [ -e "$f" ]; then cat "$f"; fi && printf x; };
 old=$(now) || exit 22;
+if [ -n "$3" ]; then [ -d "$d" ] || d=${d%/*}; [ -w "$d" ] || exit 21; fi;
 printf "%s\n%s\n" "${old%x}" "$m";
 IFS= read -r n || exit 0;
 [ -d "$d" ] || mkdir "$d" || exit 21;
@@ -80,7 +82,7 @@ func (k *keyring) edit(ctx context.Context, c *client, change func(authorizedKey
 
 func (k *keyring) editOnce(ctx context.Context, c *client, change func(authorizedKeys) (authorizedKeys, error)) error {
 	mark := rand.Text()
-	run := "sh -c " + quote(script) + " sh " + quote(k.file) + " " + mark
+	run := "sh -c " + quote(script) + " sh " + quote(k.file) + " " + mark + k.only
 	if k.admin == nil {
 		err := k.talk(ctx, c, "exec env LC_ALL=C "+run, nil, mark, change)
 		if errors.Is(err, errNoScript) {

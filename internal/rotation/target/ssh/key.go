@@ -138,9 +138,13 @@ type keyring struct {
 	admin  *administrator // nil: the account does it
 	make   func(io.Reader) (crypto.PrivateKey, error)
 	rand   io.Reader
+	only   string // a third argument of editing
 }
 
-var _ target.Resetter = (*keyring)(nil)
+var (
+	_ target.Resetter  = (*keyring)(nil)
+	_ target.Rehearser = (*keyring)(nil)
+)
 
 // Resets is part of target.Resetter: an administrator adds a line whatever keys work.
 func (k *keyring) Resets() bool { return k.admin != nil }
@@ -231,7 +235,7 @@ func (k *keyring) Apply(ctx context.Context, current, next target.Credential) (t
 			}
 		}
 		if k.admin == nil {
-			return f, target.Errorf(target.Refused, nil, "%s of %q on %s does not have the present key, which is let in for another reason: name the file by annotation file", k.file, k.user, k.server.address)
+			return f, k.elsewhere()
 		}
 		return f.with(added.PublicKey()), nil
 	})
@@ -239,6 +243,11 @@ func (k *keyring) Apply(ctx context.Context, current, next target.Credential) (t
 		return nil, err
 	}
 	return next, nil
+}
+
+// elsewhere is that the account is let in by a line of another file.
+func (k *keyring) elsewhere() error {
+	return target.Errorf(target.Refused, nil, "%s of %q on %s does not have the present key, which is let in for another reason: name the file by annotation file", k.file, k.user, k.server.address)
 }
 
 // Probe is part of target.Target.

@@ -36,9 +36,11 @@ func TestKeysKeepThePromisesOfATarget(t *testing.T) {
 			}
 			return credential(sshtest.Private(t, password))
 		},
-		Login: host.Login,
-		Keeps: true,
-		Users: []string{"a$(id)", `a'b"c`, "Größe", "a b;*", `a\b&|`, "`id`"},
+		Login:    host.Login,
+		Foresees: []targettest.Mode{targettest.Self, targettest.Admin},
+		Kept:     host.KeyFile,
+		Keeps:    true,
+		Users:    []string{"a$(id)", `a'b"c`, "Größe", "a b;*", `a\b&|`, "`id`"},
 		Misspelt: []targettest.Misspelt{
 			{Name: "an unknown one", Annotations: map[string]string{"length": "20"}, At: "length"},
 			{Name: "a type that cannot be made", Annotations: map[string]string{"type": "dsa"}, At: "type"},

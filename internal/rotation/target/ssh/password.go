@@ -82,18 +82,31 @@ func (s session) Set(ctx context.Context, c password.Change) error {
 	if err != nil {
 		return target.Errorf(target.Refused, err, "no salt could be made")
 	}
-	r, err := s.asRoot(ctx, "chpasswd -e", []byte(c.User+":"+hashed+"\n"))
+	return s.chpasswd(ctx, c.User, c.User+":"+hashed+"\n")
+}
+
+// Foresee is part of password.Foreseer: chpasswd changes the passwords that it is told, so
+// none without. Whether passwd would do it, it says to the new password only.
+func (s session) Foresee(ctx context.Context, c password.Change) (bool, error) {
+	if c.Old.Len() > 0 {
+		return false, nil
+	}
+	return true, s.chpasswd(ctx, c.User, "")
+}
+
+func (s session) chpasswd(ctx context.Context, user, lines string) error {
+	r, err := s.asRoot(ctx, "chpasswd -e", []byte(lines))
 	switch {
 	case err != nil || r.status == 0:
 		return err
 	case strings.Contains(r.words, "try again later"):
 		return target.Errorf(target.Unreachable, nil, "%s does not change passwords now: somebody else does", s.server.address)
 	case strings.Contains(r.words, "does not exist"):
-		return target.Errorf(target.Refused, nil, "there is no account %q in the password file of %s: create it", c.User, s.server.address)
+		return target.Errorf(target.Refused, nil, "there is no account %q in the password file of %s: create it", user, s.server.address)
 	case r.status == 126 || r.status == 127:
 		return target.Errorf(target.Refused, nil, "%s has no command chpasswd, or no sudo", s.server.address)
 	}
-	return target.Errorf(target.Refused, nil, "the privilege to change the password of %q on %s is missing: log in as root, or allow chpasswd -e in sudoers", c.User, s.server.address)
+	return target.Errorf(target.Refused, nil, "the privilege to change the password of %q on %s is missing: log in as root, or allow chpasswd -e in sudoers", user, s.server.address)
 }
 
 // End is part of password.Session: an account gets a password that nobody knows. To lock

@@ -38,6 +38,8 @@ func TestPasswordsKeepThePromisesOfATarget(t *testing.T) {
 		Modes:     []targettest.Mode{targettest.Self, targettest.Admin},
 		Account:   host.Passwords(t),
 		Login:     host.Login,
+		Foresees:  []targettest.Mode{targettest.Admin},
+		Kept:      host.Password,
 		Users:     []string{"a$(id)", `a'b"c`, "Größe", "a b;*", `a\b&|`, "`id`", "a@b%"},
 		Passwords: []string{`it's "so" 1 \ $1 ; --`, " 1 space at both ends ", "Größe-Ключ-鍵-1", "p@ss:w/ord?1#[%41]", strings.Repeat("long1", 100)},
 		BadValue:  func(string) string { return "with\ta-Tabulator1" },

@@ -41,8 +41,14 @@ func (s Issuing) rotates(t *testing.T, mode Mode) {
 			t.Error("the identity holds a secret")
 		}
 	}
-	if _, ok := d.target(nil).(target.Resetter); ok != (len(s.Modes) == 2) {
-		t.Error("a kind with an administrator says whether it resets, and no other does")
+	if r, ok := d.target(nil).(target.Rehearser); ok {
+		if told, err := r.Rehearse(d.context(), d.Current); told || err != nil {
+			t.Errorf("a rehearsal tells of the privilege: %v, %v", told, err)
+		}
+		d.only("after a rehearsal", d.ID(d.Current))
+	}
+	if resetter, ok := d.target(nil).(target.Resetter); !ok || resetter.Resets() != (mode == Admin) {
+		t.Error("it does not say whether it resets")
 	}
 }
 

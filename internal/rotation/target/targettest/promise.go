@@ -2,6 +2,7 @@ package targettest
 
 import (
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -53,6 +54,11 @@ func (s Suite) hostileUsers(t *testing.T, mode Mode) {
 				}
 			})
 			next := r.next()
+			if made, ok := r.target(nil).(target.Rehearser); ok {
+				if told, err := made.Rehearse(r.context(), r.current); err != nil || told != slices.Contains(s.Foresees, mode) {
+					t.Errorf("a rehearsal tells of the privilege: %v, %v", told, err)
+				}
+			}
 			r.apply(next)
 			r.works("new", next)
 			r.retire(next, r.current)
@@ -121,6 +127,13 @@ func (s Suite) refusedValue(t *testing.T, mode Mode) {
 func (s Suite) privilege(t *testing.T, mode Mode) {
 	r := s.rig(t, mode, func(a *Ask) { a.Weak = true })
 	next := r.next()
+	if slices.Contains(s.Foresees, mode) {
+		told, err := r.rehearse(r.target(nil))
+		r.class("a rehearsal without privilege", err, target.Refused)
+		if !told {
+			t.Error("a privilege that is missing is not said to be told")
+		}
+	}
 	_, err := r.target(nil).Apply(r.context(), r.current, next)
 	r.class("apply without privilege", err, target.Refused)
 	if e, ok := err.(*target.Error); ok && e.BadValue {
@@ -208,7 +221,9 @@ func (s Suite) wrongAdmin(t *testing.T, mode Mode) {
 			r.account.Values[variable] = "not-the-one-of-the-administrator"
 		}
 	}
-	_, err := r.target(nil).Apply(r.context(), r.current, next)
+	_, err := r.rehearse(r.target(nil))
+	r.class("a rehearsal with a wrong administrator", err, target.Refused)
+	_, err = r.target(nil).Apply(r.context(), r.current, next)
 	r.class("apply with a wrong administrator", err, target.Refused)
 	r.works("current", r.current)
 }

@@ -58,6 +58,17 @@ type Suite struct {
 	// Misspelt are annotations of which one is wrong; nil for those of passwords.
 	Misspelt []Misspelt
 
+	// Foresees: a rehearsal tells whether the privilege is there, in these modes.
+	Foresees []Mode
+
+	// TakesBack: a rehearsal asks for a change that the server must not carry out, whatever
+	// happens to the network meanwhile.
+	TakesBack bool
+
+	// Kept is what the server keeps of a user's passwords, if another client can see it: a
+	// rehearsal must leave it as it is.
+	Kept func(t *testing.T, user string) string
+
 	// Keeps: the old password of a user works until it is retired.
 	Keeps bool
 
@@ -152,6 +163,7 @@ func (s Suite) Run(t *testing.T) {
 			run("silent server", network, s.silent)
 			run("faults while applying", network, s.faultsOfApply)
 			run("faults while retiring", network, s.faultsOfRetire)
+			run("rehearses", true, s.rehearses)
 			run("retires its own only", true, s.retiresOwn)
 			run("needs no current password", mode != Self, s.reconciles)
 			run("administrator's password wrong", mode != Self, s.wrongAdmin)

@@ -220,6 +220,8 @@ func (c *client) carryOut(name, database string, fields map[string]any) bson.D {
 		return c.sasl(name, database, fields)
 	case "ping", "endSessions":
 		return done
+	case "connectionStatus":
+		return append(bson.D{{Key: "authInfo", Value: bson.D{{Key: "authenticatedUserPrivileges", Value: privileges(d.users[c.login])}}}}, done...)
 	case "updateUser":
 		user, _ := fields["updateUser"].(string)
 		password, _ := fields["pwd"].(string)
@@ -238,6 +240,25 @@ func (c *client) carryOut(name, database string, fields map[string]any) bson.D {
 		return done
 	}
 	return Failure(59, "CommandNotFound")
+}
+
+// privileges are those that a user has by roles, with some that allow no change among them.
+func privileges(of *User) bson.A {
+	one := func(resource bson.D, actions ...any) bson.D {
+		return bson.D{{Key: "resource", Value: resource}, {Key: "actions", Value: bson.A(actions)}}
+	}
+	collection := func(name string) bson.D {
+		return bson.D{{Key: "db", Value: "app"}, {Key: "collection", Value: name}}
+	}
+	all := bson.A{one(bson.D{{Key: "cluster", Value: true}}, "changePassword"), one(collection("users"), "find", "changePassword")}
+	switch {
+	case of == nil:
+	case of.Admin:
+		all = append(all, one(collection(""), "changePassword"))
+	case of.Self:
+		all = append(all, one(collection(""), "changeOwnPassword"))
+	}
+	return all
 }
 
 func (c *client) sasl(name, database string, fields map[string]any) bson.D {

@@ -56,13 +56,29 @@ func start(site *targettest.Site, name string, options ...string) (*Server, erro
 
 // client runs statements by MariaDB's own client.
 func client(sql string, env []string, options ...string) error {
+	_, err := output(sql, env, options...)
+	return err
+}
+
+func output(sql string, env []string, options ...string) (string, error) {
 	c := exec.Command("mariadb", append([]string{"--no-defaults", "--default-character-set=utf8mb4", "--connect-timeout=10"}, options...)...)
 	c.Env = append(os.Environ(), env...)
 	c.Stdin = strings.NewReader(sql)
-	if out, err := c.CombinedOutput(); err != nil {
-		return fmt.Errorf("mariadb: %w: %s", err, out)
+	out, err := c.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("mariadb: %w: %s", err, out)
 	}
-	return nil
+	return string(out), nil
+}
+
+// Kept is what it keeps of an account.
+func (s *Server) Kept(t *testing.T, user string) string {
+	t.Helper()
+	kept, err := output("SELECT * FROM mysql.global_priv WHERE User = "+quote(user), nil, "-u", "root", "--socket="+s.socket)
+	if err != nil || kept == "" {
+		t.Fatalf("%q %v", kept, err)
+	}
+	return kept
 }
 
 // Root runs statements as the superuser.

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"rekey/internal/rotation/target/targettest"
 	"rekey/internal/store/postgres/postgrestest"
 )
@@ -68,6 +70,20 @@ func (s *Server) Create(t testing.TB, user, password string) {
 // Login tells whether PostgreSQL's own client gets in.
 func (s *Server) Login(_ *testing.T, user, password string) bool {
 	return s.RunAs(user, password, "SELECT 1") == nil
+}
+
+// Kept is what it keeps of a role.
+func (s *Server) Kept(t *testing.T, user string) (kept string) {
+	t.Helper()
+	c, err := pgx.Connect(t.Context(), s.URL("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(t.Context())
+	if err := c.QueryRow(t.Context(), "SELECT a::text FROM pg_authid a WHERE rolname = $1", user).Scan(&kept); err != nil {
+		t.Fatal(err)
+	}
+	return kept
 }
 
 // Log is all that it has written down.

@@ -119,6 +119,11 @@ func (s *Server) Login(_ *testing.T, user, password string) bool {
 	return strings.Contains(s.cli(user, password, "PING"), "PONG")
 }
 
+// Kept is what it keeps of a user.
+func (s *Server) Kept(_ *testing.T, user string) string {
+	return s.cli("default", Password, "ACL", "GETUSER", user)
+}
+
 // Account makes the users of an account.
 func (s *Server) Account(t *testing.T, ask targettest.Ask) targettest.Account {
 	t.Helper()

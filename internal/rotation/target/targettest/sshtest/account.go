@@ -46,6 +46,25 @@ func (s *Server) Add(t testing.TB, a Account) {
 // Home is named by what cannot do harm in a path.
 func (s *Server) Home(user string) string { return fmt.Sprintf("%s/home/%x", s.dir, user) }
 
+// Password is what it keeps of the password of an account.
+func (s *Server) Password(t *testing.T, user string) string {
+	return printed(t, "getent", "shadow", user)
+}
+
+// KeyFile is what it keeps of the keys of an account.
+func (s *Server) KeyFile(t *testing.T, user string) string {
+	return printed(t, "sh", "-c", "cd $0; ls -lan --time-style=full-iso . .ssh; cat .ssh/authorized_keys", s.Home(user))
+}
+
+func printed(t *testing.T, name string, arguments ...string) string {
+	t.Helper()
+	out, err := exec.Command(name, arguments...).Output()
+	if err != nil {
+		t.Fatalf("%s %q: %v", name, arguments, err)
+	}
+	return string(out)
+}
+
 // crypted hashes a password by what Perl knows of crypt(3).
 func crypted(t testing.TB, password string) string {
 	t.Helper()
