@@ -25,7 +25,7 @@ func (o Origin) authn(operation string, claimed ident.ID, authenticator string, 
 	if service != "" {
 		with += " service " + string(service)
 	}
-	r := o.event(msgAuthn, operation, []Pair{{"role", string(claimed)}}, sentence{string(claimed), success, failure, with}, err)
+	r := o.event(msgAuthn, operation, []Pair{{"role", string(claimed)}}, sentence{string(claimed), success, failure, with, ""}, err)
 	if o.Role == "" {
 		r.Auth[0].Value = "not-found"
 	}

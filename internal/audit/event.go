@@ -40,46 +40,58 @@ type Origin struct {
 }
 
 // sentence is a message in parts: who, then how it ended, then (with its leading
-// blank) the object.
-type sentence struct{ who, success, failure, object string }
+// blank) the object, which may end in a name.
+type sentence struct{ who, success, failure, object, name string }
 
 // by begins a sentence with the role that acted.
 func (o Origin) by(success, failure, object string) sentence {
-	return sentence{string(o.Role), success, failure, object}
+	return sentence{string(o.Role), success, failure, object, ""}
+}
+
+// named ends a sentence with a name.
+func (s sentence) named(id ident.ID) sentence {
+	s.name = string(id)
+	return s
 }
 
 // event makes a record. On failure the message ends in a colon and the error.
 func (o Origin) event(msgID, operation string, subject []Pair, text sentence, err error) *Record {
-	r := &Record{
+	made := &struct {
+		Record
+		room [4]Pair // with the record, because every request makes one
+	}{Record: Record{
 		Time: o.Time, RequestID: o.RequestID, ClientIP: o.ClientIP,
 		Facility: Authpriv, Severity: Info,
 		MsgID: msgID, Operation: operation, Result: Success,
-		Subject: subject, Auth: []Pair{{"user", string(o.Role)}},
-	}
+	}}
+	r := &made.Record
+	made.room[0] = Pair{"user", string(o.Role)}
+	r.Auth = made.room[:1:1]
+	r.Subject = append(made.room[1:1], subject...)
 	if err != nil {
 		r.Severity, r.Result = Warning, Failure
-		r.Message = text.who + " " + text.failure + text.object + ": " + err.Error()
+		r.Message = text.who + " " + text.failure + text.object + text.name + ": " + err.Error()
 	} else {
-		r.Message = text.who + " " + text.success + text.object
+		r.Message = text.who + " " + text.success + text.object + text.name
 	}
 	return r
 }
 
 // Fetch is the reading of a secret; version is 0 unless one was asked for.
 func (o Origin) Fetch(resource ident.ID, version int, err error) *Record {
-	subject, object := []Pair{{"resource", string(resource)}}, " "+string(resource)
+	subject, object := []Pair{{"resource", string(resource)}}, " "
 	if version != 0 {
 		number := strconv.Itoa(version)
 		subject = append(subject, Pair{"version", number})
-		object = " version " + number + " of" + object
+		object = " version " + number + " of "
 	}
-	return o.event(msgFetch, "fetch", subject, o.by("fetched", "tried to fetch", object), err)
+	return o.event(msgFetch, "fetch", subject, o.by("fetched", "tried to fetch", object).named(resource), err)
 }
 
 // Update is the writing of a secret.
 func (o Origin) Update(resource ident.ID, err error) *Record {
 	return o.event(msgUpdate, "update", []Pair{{"resource", string(resource)}},
-		o.by("updated", "tried to update", " "+string(resource)), err)
+		o.by("updated", "tried to update", " ").named(resource), err)
 }
 
 // Expire is a secret being declared due for rotation by hand.

@@ -72,9 +72,8 @@ type Record struct {
 const enterprise = "@43868"
 
 const (
-	timeLayout = "2006-01-02T15:04:05.000Z"
-	maxProcID  = 128 // RFC 5424 section 6
-	maxName    = 32
+	maxProcID = 128 // RFC 5424 section 6
+	maxName   = 32
 )
 
 var processID = strconv.Itoa(os.Getpid())
@@ -89,7 +88,7 @@ func AppendRFC5424(dst []byte, r *Record) []byte {
 	dst = append(dst, '<')
 	dst = strconv.AppendInt(dst, int64(r.Facility)*8+int64(r.Severity), 10)
 	dst = append(dst, ">1 "...)
-	dst = r.Time.UTC().AppendFormat(dst, timeLayout)
+	dst = appendTime(dst, r.Time.UTC())
 	dst = append(dst, " - conjur "...)
 	if r.RequestID == "" {
 		dst = append(dst, processID...)
@@ -118,6 +117,14 @@ func AppendRFC5424(dst []byte, r *Record) []byte {
 	}
 	dst = append(dst, ' ')
 	return appendEscaped(dst, r.Message, false)
+}
+
+// appendTime appends a time as 2006-01-02T15:04:05.000Z, for which package time has a
+// short cut only as far as the seconds.
+func appendTime(dst []byte, t time.Time) []byte {
+	dst = t.AppendFormat(dst, time.RFC3339)
+	ms := t.Nanosecond() / 1e6
+	return append(dst[:len(dst)-len("Z")], '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z')
 }
 
 func appendElement(dst []byte, id string, pairs []Pair) []byte {

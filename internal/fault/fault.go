@@ -88,6 +88,9 @@ func KindOf(err error) Kind {
 
 // Is tells whether an error is of a kind.
 func Is(err error, kind Kind) bool {
+	if err == nil {
+		return false // and nothing is allocated where all is well
+	}
 	var known *Error
 	return errors.As(err, &known) && known.Kind == kind
 }

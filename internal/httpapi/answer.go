@@ -60,17 +60,22 @@ func (e *exchange) start() http.Header {
 	h["X-Frame-Options"] = sameOrigin
 	h["X-Content-Type-Options"] = noSniff
 	h["Cache-Control"] = noCache
-	h["X-Request-Id"] = []string{e.origin.RequestID}
+	h["X-Request-Id"] = e.header(e.origin.RequestID)
 	return h
 }
+
+// measured is the size up to which net/http itself states the length of a body that is
+// written at once.
+const measured = 2048
 
 // send writes status and body. The length is always stated, for HEAD as for GET.
 func (e *exchange) send(status int, body []byte) error {
 	e.status = status
-	if len(body) == 0 {
+	switch {
+	case len(body) == 0:
 		e.w.Header()["Content-Length"] = zeroLength
-	} else {
-		e.w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
+	case len(body) > measured || e.r.Method == http.MethodHead:
+		e.w.Header()["Content-Length"] = e.header(strconv.Itoa(len(body)))
 	}
 	e.w.WriteHeader(status)
 	if len(body) > 0 && e.r.Method != http.MethodHead {
@@ -90,7 +95,7 @@ func (e *exchange) answer(status int, contentType []string, body []byte) error {
 	if status == http.StatusOK && len(body) <= taggedLimit &&
 		(e.r.Method == http.MethodGet || e.r.Method == http.MethodHead) {
 		tag := entityTag(body)
-		h["ETag"] = []string{tag}
+		h["ETag"] = e.header(tag)
 		h["Cache-Control"] = revalidate
 		if matches(e.r.Header["If-None-Match"], tag) {
 			delete(h, "Content-Type")
@@ -127,14 +132,14 @@ func (e *exchange) filtered(status int, text string) error {
 	h := e.w.Header()
 	h["Content-Type"] = typeFilter
 	h["Cache-Control"] = noCache
-	h["X-Request-Id"] = []string{e.origin.RequestID}
+	h["X-Request-Id"] = e.header(e.origin.RequestID)
 	return e.send(status, []byte(text))
 }
 
 // fallback answers where no action did: unknown paths, illegible requests, defects.
 func (e *exchange) fallback(status int) error {
 	h := e.w.Header()
-	h["X-Request-Id"] = []string{e.origin.RequestID}
+	h["X-Request-Id"] = e.header(e.origin.RequestID)
 	text, code := http.StatusText(status), strconv.Itoa(status)
 	switch e.accept.media {
 	case mediaJSON:

@@ -1,14 +1,18 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -99,4 +103,60 @@ func BenchmarkReadSecret(b *testing.B) {
 
 func BenchmarkCheck(b *testing.B) {
 	benchmarkGet(b, "/resources/acme/variable/app/password?check=true&privilege=execute", 204)
+}
+
+// benchmarkServed is the same with net/http around it, over a connection in memory.
+func benchmarkServed(b *testing.B, target string, want int) {
+	handler, header := benchServer(b)
+	l := &pipes{made: make(chan net.Conn, 1), closed: make(chan struct{})}
+	server := &http.Server{Handler: handler}
+	go func() { _ = server.Serve(l) }() // it ends with the benchmark
+	defer server.Close()
+	client, conn := net.Pipe()
+	defer client.Close()
+	l.made <- conn
+	request := []byte("GET " + target + " HTTP/1.1\r\nHost: x\r\nAuthorization: " + header.Get("Authorization") + "\r\n\r\n")
+	answer := make([]byte, 4096)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := client.Write(request); err != nil {
+			b.Fatal(err)
+		}
+		n, err := client.Read(answer)
+		if err != nil || !bytes.HasPrefix(answer[:n], fmt.Appendf(nil, "HTTP/1.1 %d ", want)) {
+			b.Fatalf("%v, %s", err, answer[:n])
+		}
+	}
+}
+
+// pipes is a listener of connections in memory.
+type pipes struct {
+	made   chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.made:
+		return peer{c}, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error   { p.once.Do(func() { close(p.closed) }); return nil }
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 443} }
+
+// peer is a connection that says that it comes from loopback.
+type peer struct{ net.Conn }
+
+func (peer) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1234} }
+
+func BenchmarkServedReadSecret(b *testing.B) {
+	benchmarkServed(b, "/secrets/acme/variable/app/password", 200)
+}
+
+func BenchmarkServedCheck(b *testing.B) {
+	benchmarkServed(b, "/resources/acme/variable/app/password?check=true&privilege=execute", 204)
 }

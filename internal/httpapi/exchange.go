@@ -34,6 +34,18 @@ type exchange struct {
 	status   int   // of the answer; 0: there is none yet
 
 	parameters [4]parameter // room for the query, so that few requests allocate any
+	values     [4]string    // and for values of the answer's headers
+	valued     int          // of values
+}
+
+// header is the value of a header of the answer, of which there is one.
+func (e *exchange) header(value string) []string {
+	if e.valued == len(e.values) {
+		return []string{value}
+	}
+	e.values[e.valued] = value
+	e.valued++
+	return e.values[e.valued-1 : e.valued : e.valued]
 }
 
 const (

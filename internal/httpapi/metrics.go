@@ -17,7 +17,7 @@ func (a *api) writeMetrics(e *exchange) error {
 	if accept := header(e.r, "Accept"); accept != "" && !strings.Contains(accept, "*/*") && !strings.Contains(accept, "text/plain") {
 		h := e.w.Header()
 		h["Content-Type"] = typeFilter
-		h["X-Request-Id"] = []string{e.origin.RequestID}
+		h["X-Request-Id"] = e.header(e.origin.RequestID)
 		return e.send(http.StatusNotAcceptable, []byte("Supported media types: text/plain"))
 	}
 	var text bytes.Buffer

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"crypto/rand"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -89,7 +90,10 @@ const requestIDLimit = 255
 // a fresh UUID (version 4) if it sent none.
 func requestID(header []string) string {
 	if len(header) == 0 {
-		return uuid.NewString()
+		var id uuid.UUID
+		_, _ = rand.Read(id[:])                         // does not fail
+		id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80 // RFC 9562, section 5.4
+		return id.String()
 	}
 	sent := header[0]
 	clean := func(c byte) bool {

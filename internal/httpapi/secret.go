@@ -34,8 +34,8 @@ func (a *api) readSecret(e *exchange) error {
 		return err
 	}
 	h := e.w.Header()
-	h["ETag"] = []string{valueTag(found.Tag)}
-	h["Rekey-Secret-Version"] = []string{strconv.Itoa(found.Version)}
+	h["ETag"] = e.header(valueTag(found.Tag))
+	h["Rekey-Secret-Version"] = e.header(strconv.Itoa(found.Version))
 	if found.Rotation != nil {
 		announce(h, found.Rotation)
 	}
@@ -45,7 +45,7 @@ func (a *api) readSecret(e *exchange) error {
 	}
 	contentType := typeBytes
 	if found.MimeType != "" && found.MimeType != typeBytes[0] {
-		contentType = []string{found.MimeType}
+		contentType = e.header(found.MimeType)
 	}
 	h["Content-Disposition"] = attachment
 	h["Content-Transfer-Encoding"] = binaryTransfer

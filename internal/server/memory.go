@@ -14,7 +14,7 @@ import (
 const (
 	smallHeap     = 64 << 20 // bytes that are live; from here on the usual rule holds
 	usualPercent  = 100
-	mostPercent   = 400
+	mostPercent   = 1000
 	heapCheckTime = time.Second
 )
 
