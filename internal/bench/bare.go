@@ -54,7 +54,7 @@ func (e *Env) startBare(ctx context.Context, b bare) (*process, error) {
 	cmd := exec.CommandContext(ctx, self, BareCommand, "-listen", address, "-kind", b.kind,
 		"-status", strconv.Itoa(b.status), "-journal", filepath.Join(dir, "journal"))
 	cmd.Stdin = bytes.NewReader(b.body)
-	server, err := e.startServer(cmd, address, filepath.Join(dir, "log"))
+	server, err := e.startServer(cmd, address, filepath.Join(dir, "log"), e.Cores.Serve)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -12,15 +13,19 @@ import (
 // clients/vNN. They are what a small application's policy looks like: a layer of hosts, permitted on variables.
 type clients struct {
 	*rekey
-	keys []string // current API key of each client
+	others []*rekey // servers beside, of the same database
+	keys   []string // current API key of each client
 }
 
 func clientHost(i int) string     { return fmt.Sprintf("clients/h%02d", i) }
 func clientVariable(i int) string { return fmt.Sprintf("clients/v%02d", i) }
 
-// startClients starts a rekey server with one client for each connection.
-func (e *Env) startClients(ctx context.Context) (*clients, error) {
-	r, err := e.startRekey(ctx)
+// clientValue is the value of each variable, where it is not the writing that is measured.
+var clientValue = strings.Repeat("s", 32)
+
+// startClients starts a rekey server, with settings, with one client for each connection.
+func (e *Env) startClients(ctx context.Context, settings ...string) (*clients, error) {
+	r, err := e.startRekey(ctx, settings...)
 	if err != nil {
 		return nil, err
 	}
@@ -116,6 +121,61 @@ func (c *clients) writeScripts(written []string) func(context.Context) ([]Script
 		}
 		return scripts, err
 	}
+}
+
+// hold checks that the variables hold what was written last.
+func (c *clients) hold(ctx context.Context, written []string) error {
+	for i, want := range written {
+		got, err := c.read(ctx, clientVariable(i))
+		if err != nil {
+			return err
+		}
+		if got != want {
+			return fmt.Errorf("%s holds %q, the last acknowledged write was %q", clientVariable(i), got, want)
+		}
+	}
+	return nil
+}
+
+// readScripts make each client read its variable. Afterwards audited tells whether the audit files hold a record for
+// each read.
+func (c *clients) readScripts(ctx context.Context) (scripts func(context.Context) ([]Script, error), audited func() error, err error) {
+	for i := range c.keys {
+		if err := c.write(ctx, clientVariable(i), clientValue); err != nil {
+			return nil, nil, err
+		}
+	}
+	before, err := c.audits()
+	if err != nil {
+		return nil, nil, err
+	}
+	answered := make([]int, len(c.keys))
+	scripts = c.fixedScripts("GET", func(i int) string { return secretPath(clientVariable(i)) }, http.StatusOK, []byte(clientValue))
+	counted := checked(scripts, func(i int, _ []byte) error {
+		answered[i]++
+		return nil
+	})
+	return counted, func() error {
+		after, err := c.audits()
+		reads := 0
+		for _, n := range answered {
+			reads += n
+		}
+		if err == nil && after-before < reads {
+			err = fmt.Errorf("%d reads were answered, but the audit grew by %d records only", reads, after-before)
+		}
+		return err
+	}, nil
+}
+
+// audits counts the records of all servers.
+func (c *clients) audits() (int, error) {
+	count, err := c.auditRecords()
+	for _, other := range c.others {
+		more, failed := other.auditRecords()
+		count, err = count+more, errors.Join(err, failed)
+	}
+	return count, err
 }
 
 // rotation is the request with which client i replaces its current API key.

@@ -7,52 +7,67 @@ import (
 	"time"
 )
 
-// side is one of the two servers of a comparison.
-type side struct {
-	server *process
-	// scripts returns what the connections send in the next round. It is called before each round, outside of the
-	// measured time, so that tokens can be renewed.
-	scripts func(ctx context.Context) ([]Script, error)
+// side is one of the two that are compared: it runs one round.
+type side func(context.Context) (Sample, error)
+
+// loaded is a side that the load generator loads. scripts returns what the connections send in the next round; it is
+// called before each round, outside of the measured time, so that tokens can be renewed.
+func (e *Env) loaded(on target, scripts func(context.Context) ([]Script, error)) side {
+	return func(ctx context.Context) (Sample, error) {
+		made, err := scripts(ctx)
+		if err != nil {
+			return Sample{}, fmt.Errorf("prepare the requests: %w", err)
+		}
+		sample, err := Drive(ctx, on, made, e.Duration)
+		if err != nil {
+			return Sample{}, fmt.Errorf("%s: %w\n%s", on.servers[0].name, err, on.servers[0].logTail())
+		}
+		return sample, nil
+	}
 }
 
 // compare loads the subject and the reference in turns and fills in what a row shows of them: the spread of the ratios of
 // their rates, the ratio of their processor times, and of each the round with the median rate.
 func (e *Env) compare(ctx context.Context, subject, reference side) (Result, error) {
+	subjects, references, err := e.inTurns(ctx, subject, reference)
+	if err != nil {
+		return Result{}, err
+	}
+	rates := ratios(subjects, references, Sample.Rate)
+	costs := ratios(references, subjects, Sample.cost)
+	return Result{
+		Unit: "x", Figure: spread(rates), ByCPU: spread(costs).Median,
+		Rekey: medianSide(subjects), Bare: medianSide(references),
+	}, nil
+}
+
+// inTurns runs all rounds of both and returns their samples.
+func (e *Env) inTurns(ctx context.Context, subject, reference side) (subjects, references []Sample, err error) {
 	sides := []side{subject, reference}
 	samples := make([][]Sample, len(sides))
-	var rates, costs []float64
 	for round := range e.Rounds {
 		for turn := range sides {
 			i := (turn + round) % len(sides) // neither is always the first
-			sample, err := e.round(ctx, sides[i])
+			sample, err := sides[i](ctx)
 			if err != nil {
-				return Result{}, fmt.Errorf("round %d: %w", round+1, err)
+				return nil, nil, fmt.Errorf("round %d: %w", round+1, err)
 			}
 			samples[i] = append(samples[i], sample)
 		}
 		a, b := samples[0][round], samples[1][round]
-		rates = append(rates, a.Rate()/b.Rate())
-		costs = append(costs, b.cost()/a.cost())
 		e.progress("  round %d: %.0f/s against %.0f/s, ratio %.3f, by processor time %.3f",
-			round+1, a.Rate(), b.Rate(), rates[round], costs[round])
+			round+1, a.Rate(), b.Rate(), a.Rate()/b.Rate(), b.cost()/a.cost())
 	}
-	return Result{
-		Unit: "x", Figure: spread(rates), ByCPU: spread(costs).Median,
-		Rekey: medianSide(samples[0]), Bare: medianSide(samples[1]),
-	}, nil
+	return samples[0], samples[1], nil
 }
 
-// round prepares and runs one round on one server.
-func (e *Env) round(ctx context.Context, s side) (Sample, error) {
-	scripts, err := s.scripts(ctx)
-	if err != nil {
-		return Sample{}, fmt.Errorf("prepare the requests: %w", err)
+// ratios are those of one figure in each round.
+func ratios(a, b []Sample, figure func(Sample) float64) []float64 {
+	list := make([]float64, len(a))
+	for i := range a {
+		list[i] = figure(a[i]) / figure(b[i])
 	}
-	sample, err := Drive(ctx, s.server, scripts, e.Duration)
-	if err != nil {
-		return Sample{}, fmt.Errorf("%s: %w\n%s", s.server.name, err, s.server.logTail())
-	}
-	return sample, nil
+	return list
 }
 
 // Spread is the middle, the least and the greatest of some figures.
@@ -76,6 +91,8 @@ type Side struct {
 	P99  float64 `json:"p99_ms"`
 	CPU  float64 `json:"cpu_us_per_request"` // processor time of the server
 	Busy float64 `json:"busy"`               // share of the time that its core worked for it
+	// Processor time of the database that it keeps its rows in.
+	DatabaseCPU float64 `json:"database_cpu_us_per_request,omitempty"`
 }
 
 func medianSide(samples []Sample) *Side {
@@ -87,6 +104,8 @@ func medianSide(samples []Sample) *Side {
 		P99:  milliseconds(s.Percentile(99)),
 		CPU:  s.cost(),
 		Busy: s.CPU.Seconds() / s.Window.Seconds(),
+
+		DatabaseCPU: s.databaseCost(),
 	}
 }
 

@@ -44,7 +44,7 @@ func TestAWrongAnswerFailsTheRound(t *testing.T) {
 				t.Fatal(err)
 			}
 			good := fixed(request, 200, []byte("right"))
-			_, err = Drive(t.Context(), server, []Script{good, c.script, good}, time.Minute)
+			_, err = Drive(t.Context(), only(server), []Script{good, c.script, good}, time.Minute)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Fatalf("error %v, want one with %q", err, c.want)
 			}
@@ -93,7 +93,7 @@ func TestDriveEndsWhenTheServerDies(t *testing.T) {
 		Next:  func() []byte { return render("GET", "/", "", "") },
 		Check: func(int, []byte) error { return server.cmd.Process.Kill() },
 	}
-	if _, err := Drive(t.Context(), server, []Script{kill}, time.Minute); err == nil {
+	if _, err := Drive(t.Context(), only(server), []Script{kill}, time.Minute); err == nil {
 		t.Fatal("the round went on without a server")
 	}
 }
@@ -106,7 +106,7 @@ func TestCompareStopsWhenAskedTo(t *testing.T) {
 	}
 	asked := errors.New("no more")
 	scripts := func(context.Context) ([]Script, error) { return nil, asked }
-	if _, err := e.compare(t.Context(), side{server, scripts}, side{server, scripts}); !errors.Is(err, asked) {
+	if _, err := e.compare(t.Context(), e.loaded(only(server), scripts), e.loaded(only(server), scripts)); !errors.Is(err, asked) {
 		t.Fatalf("error %v, want %v", err, asked)
 	}
 }

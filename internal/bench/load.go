@@ -27,15 +27,21 @@ type Script struct {
 type Sample struct {
 	Requests int             // answered within the window
 	Window   time.Duration   // its length
-	CPU      time.Duration   // processor time of the server in it
+	CPU      time.Duration   // processor time of the servers in it
+	Database time.Duration   // that of the database behind them
 	latency  []time.Duration // of each request, sorted
 }
 
 // Rate is in requests per second.
 func (s Sample) Rate() float64 { return float64(s.Requests) / s.Window.Seconds() }
 
-// cost is the server's processor time for each request, in microseconds.
+// cost is the servers' processor time for each request, in microseconds.
 func (s Sample) cost() float64 { return float64(s.CPU.Nanoseconds()) / 1e3 / float64(s.Requests) }
+
+// databaseCost is the same for the database.
+func (s Sample) databaseCost() float64 {
+	return float64(s.Database.Nanoseconds()) / 1e3 / float64(s.Requests)
+}
 
 // Percentile returns the latency that p percent of the requests did not exceed.
 func (s Sample) Percentile(p int) time.Duration {
@@ -69,14 +75,23 @@ func (c *connection) exchange(request []byte) (status int, body []byte, err erro
 	return status, c.body, err
 }
 
-// Drive loads the server behind the process with one connection for each script, closed loop. After a warm-up of a
-// tenth it counts what is answered within the window. The first wrong answer ends the round with an error.
-func Drive(ctx context.Context, server *process, scripts []Script, window time.Duration) (Sample, error) {
+// target is what a round loads.
+type target struct {
+	servers  []*process
+	database *database // that they keep their rows in; nil for none
+}
+
+// only is a target of one server.
+func only(server *process) target { return target{servers: []*process{server}} }
+
+// Drive loads servers, in rotation, with one connection for each script, closed loop. After a warm-up of a tenth it
+// counts what is answered within the window. The first wrong answer ends the round with an error.
+func Drive(ctx context.Context, on target, scripts []Script, window time.Duration) (Sample, error) {
 	begin := time.Now().Add(window / 10)
 	end := begin.Add(window)
 	connections := make([]*connection, len(scripts))
 	for i := range scripts {
-		conn, err := dial(server.address)
+		conn, err := dial(on.servers[i%len(on.servers)].address)
 		if err != nil {
 			return Sample{}, err
 		}
@@ -103,7 +118,7 @@ func Drive(ctx context.Context, server *process, scripts []Script, window time.D
 	}
 	sample := Sample{Window: window}
 	work.Go(func() (err error) {
-		sample.CPU, err = server.cpuBetween(workCtx, begin, end)
+		sample.CPU, sample.Database, err = on.cpuBetween(workCtx, begin, end)
 		return err
 	})
 	err := work.Wait()

@@ -23,7 +23,7 @@ func (e *Env) compareBare(ctx context.Context, operation string, kind bare, scri
 		if err != nil {
 			return nil, err
 		}
-		sides[i] = side{server, same(e.Connections, script)}
+		sides[i] = e.loaded(only(server), same(e.Connections, script))
 	}
 	result, err := e.compare(ctx, sides[0], sides[1])
 	result.Operation = operation

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -16,26 +17,38 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Cores are the two processors of a run. On a machine with a single one they are the same.
-type Cores struct{ Serve, Load int }
+// Cores are the processors of a run: the first two that this process may use. On a machine with a single one they are
+// the same.
+type Cores struct {
+	Serve, Load int
+	All         []int // that this process may use
+}
 
-// pickCores takes the first two processors that this process may use.
+// beside are all but the servers'; all if there is no other.
+func (c Cores) beside() []int {
+	others := slices.DeleteFunc(slices.Clone(c.All), func(core int) bool { return core == c.Serve })
+	if len(others) == 0 {
+		return c.All
+	}
+	return others
+}
+
 func pickCores() (Cores, error) {
 	var may unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &may); err != nil {
 		return Cores{}, fmt.Errorf("ask for the usable processors: %w", err)
 	}
 	var found []int
-	for core := 0; len(found) < 2 && core < 1024; core++ {
+	for core := range 1024 {
 		if may.IsSet(core) {
 			found = append(found, core)
 		}
 	}
-	return Cores{Serve: found[0], Load: found[len(found)-1]}, nil
+	return Cores{Serve: found[0], Load: found[min(1, len(found)-1)], All: found}, nil
 }
 
-// pinSelf holds every thread of this process, and so every later one, to one core.
-func pinSelf(core int) error {
+// pinSelf holds every thread of this process, and so every later one, to some cores.
+func pinSelf(cores ...int) error {
 	tasks, err := os.ReadDir("/proc/self/task")
 	if err != nil {
 		return err
@@ -45,17 +58,19 @@ func pinSelf(core int) error {
 		if err != nil {
 			return err
 		}
-		if err := pinThread(tid, core); err != nil && !errors.Is(err, unix.ESRCH) {
-			return fmt.Errorf("hold thread %d to core %d: %w", tid, core, err)
+		if err := pinThread(tid, cores); err != nil && !errors.Is(err, unix.ESRCH) {
+			return fmt.Errorf("hold thread %d to cores %v: %w", tid, cores, err)
 		}
 	}
-	runtime.GOMAXPROCS(1)
+	runtime.GOMAXPROCS(len(cores))
 	return nil
 }
 
-func pinThread(tid, core int) error {
+func pinThread(tid int, cores []int) error {
 	var set unix.CPUSet
-	set.Set(core)
+	for _, core := range cores {
+		set.Set(core)
+	}
 	return unix.SchedSetaffinity(tid, &set)
 }
 
@@ -69,9 +84,9 @@ type process struct {
 	err     error         // how it ended, to be read after ended is closed
 }
 
-// startServer starts a server held to the servers' core with one running goroutine at a time, its output going to the
-// file log. The child inherits the affinity of the thread that makes it, so it has no moment on another core.
-func (e *Env) startServer(cmd *exec.Cmd, address, log string) (*process, error) {
+// startServer starts a server held to some cores with one running goroutine at a time, its output going to the file log.
+// The child inherits the affinity of the thread that makes it, so it has no moment on another core.
+func (e *Env) startServer(cmd *exec.Cmd, address, log string, cores ...int) (*process, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
@@ -86,8 +101,8 @@ func (e *Env) startServer(cmd *exec.Cmd, address, log string) (*process, error) 
 	if err := unix.SchedGetaffinity(0, &before); err != nil {
 		return nil, err
 	}
-	if err := pinThread(0, e.Cores.Serve); err != nil {
-		return nil, fmt.Errorf("hold the server to core %d: %w", e.Cores.Serve, err)
+	if err := pinThread(0, cores); err != nil {
+		return nil, fmt.Errorf("hold the server to cores %v: %w", cores, err)
 	}
 	startErr := cmd.Start()
 	if err := unix.SchedSetaffinity(0, &before); err != nil {
@@ -157,31 +172,50 @@ func (p *process) logTail() string {
 	return strings.TrimSpace(string(text[max(0, len(text)-most):]))
 }
 
-// cpu returns the processor time that the server has used so far, of all its threads. The kernel derives the clock of a
-// process from its id: all bits inverted, shifted by three, and 2 for "time on the processor".
+// cpu returns the processor time that the server has used so far, of all its threads.
 func (p *process) cpu() (time.Duration, error) {
+	used, err := cpuOf(p.cmd.Process.Pid)
+	if err != nil {
+		err = fmt.Errorf("processor time of %s: %w", p.name, err)
+	}
+	return used, err
+}
+
+// cpuOf returns the processor time of a process. The kernel derives its clock from its id: all bits inverted, shifted by
+// three, and 2 for "time on the processor".
+func cpuOf(pid int) (time.Duration, error) {
 	var t unix.Timespec
-	if err := unix.ClockGettime(int32(^p.cmd.Process.Pid<<3|2), &t); err != nil {
-		return 0, fmt.Errorf("processor time of %s: %w", p.name, err)
+	if err := unix.ClockGettime(int32(^pid<<3|2), &t); err != nil {
+		return 0, err
 	}
 	return time.Duration(t.Nano()), nil
 }
 
-// cpuBetween returns the processor time that the server uses between two moments to come.
-func (p *process) cpuBetween(ctx context.Context, begin, end time.Time) (time.Duration, error) {
-	var used [2]time.Duration
-	for i, moment := range []time.Time{begin, end} {
+// cpuBetween returns the processor time that the servers, and the database behind them, use between two moments to come.
+func (t target) cpuBetween(ctx context.Context, begin, end time.Time) (servers, behind time.Duration, err error) {
+	for _, moment := range []time.Time{begin, end} {
 		select {
 		case <-ctx.Done():
-			return 0, context.Cause(ctx)
+			return 0, 0, context.Cause(ctx)
 		case <-time.After(time.Until(moment)):
 		}
-		var err error
-		if used[i], err = p.cpu(); err != nil {
-			return 0, err
+		servers, behind = -servers, -behind
+		for _, server := range t.servers {
+			used, err := server.cpu()
+			if err != nil {
+				return 0, 0, err
+			}
+			servers += used
+		}
+		if t.database != nil {
+			used, err := t.database.cpu()
+			if err != nil {
+				return 0, 0, err
+			}
+			behind += used
 		}
 	}
-	return used[1] - used[0], nil
+	return servers, behind, nil
 }
 
 // resident returns the server's resident memory now (VmRSS) and at its highest so far (VmHWM), in bytes.

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -29,12 +30,13 @@ type rekey struct {
 	env       *Env
 	variables []string // environment of its commands
 	dir       string
+	core      int
 	adminKey  string
 	token     string // of admin, as the value of an Authorization header
 }
 
-// newRekey makes a data directory with an account in it; nothing runs yet.
-func (e *Env) newRekey(ctx context.Context) (*rekey, error) {
+// newRekey makes a data directory with an account in it; nothing runs yet. Settings are more environment.
+func (e *Env) newRekey(ctx context.Context, settings ...string) (*rekey, error) {
 	dir, err := os.MkdirTemp(e.Dir, "rekey-")
 	if err != nil {
 		return nil, err
@@ -45,14 +47,14 @@ func (e *Env) newRekey(ctx context.Context) (*rekey, error) {
 	}
 	dataKey := make([]byte, 32)
 	rand.Read(dataKey)
-	r := &rekey{env: e, dir: dir, process: &process{address: address}, variables: []string{
+	r := &rekey{env: e, dir: dir, core: e.Cores.Serve, process: &process{address: address}, variables: append([]string{
 		"PATH=" + os.Getenv("PATH"),
 		"HOME=" + dir,
 		"REKEY_DATA_DIR=" + filepath.Join(dir, "data"),
 		"REKEY_DATA_KEY=" + base64.StdEncoding.EncodeToString(dataKey),
 		"REKEY_LISTEN=" + address,
 		"REKEY_AUDIT=file:" + filepath.Join(dir, auditFile),
-	}}
+	}, settings...)}
 	if err := os.Mkdir(filepath.Join(dir, "data"), 0o700); err != nil {
 		return nil, err
 	}
@@ -74,8 +76,8 @@ func (e *Env) newRekey(ctx context.Context) (*rekey, error) {
 }
 
 // startRekey makes a server and starts it, with a token of its admin at hand.
-func (e *Env) startRekey(ctx context.Context) (*rekey, error) {
-	r, err := e.newRekey(ctx)
+func (e *Env) startRekey(ctx context.Context, settings ...string) (*rekey, error) {
+	r, err := e.newRekey(ctx, settings...)
 	if err != nil {
 		return nil, err
 	}
@@ -89,12 +91,35 @@ func (e *Env) startRekey(ctx context.Context) (*rekey, error) {
 	return r, err
 }
 
-// start runs `rekey server` on the servers' core and does not wait for it.
+// startBeside starts another server of the same database on another core.
+func (r *rekey) startBeside(ctx context.Context, core int) (*rekey, error) {
+	dir, err := os.MkdirTemp(r.env.Dir, "rekey-")
+	if err != nil {
+		return nil, err
+	}
+	address, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	other := *r
+	other.dir, other.core, other.process = dir, core, &process{address: address}
+	other.variables = append(slices.Clone(r.variables), // of which the last ones count
+		"HOME="+dir,
+		"REKEY_DATA_DIR="+filepath.Join(dir, "data"),
+		"REKEY_LISTEN="+address,
+		"REKEY_AUDIT=file:"+filepath.Join(dir, auditFile))
+	if err := other.start(ctx); err != nil {
+		return nil, err
+	}
+	return &other, other.poll(ctx, startLimit, other.listening)
+}
+
+// start runs `rekey server` on its core and does not wait for it.
 func (r *rekey) start(ctx context.Context) error {
 	cmd := exec.CommandContext(ctx, r.env.Rekey, "server")
 	cmd.Env, cmd.Dir = r.variables, r.dir
 	var err error
-	r.process, err = r.env.startServer(cmd, r.address, filepath.Join(r.dir, "log"))
+	r.process, err = r.env.startServer(cmd, r.address, filepath.Join(r.dir, "log"), r.core)
 	return err
 }
 

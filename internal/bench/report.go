@@ -137,7 +137,11 @@ func (r Result) cells() []string {
 	if r.Rekey == nil || r.Bare == nil {
 		return append(cells, "", "", "", "", "", "")
 	}
-	return append(cells, fmt.Sprintf("%.3g x", r.ByCPU), fmt.Sprintf("%.0f", r.Rekey.Rate), fmt.Sprintf("%.0f", r.Bare.Rate),
+	byCPU := ""
+	if r.ByCPU != 0 {
+		byCPU = fmt.Sprintf("%.3g x", r.ByCPU)
+	}
+	return append(cells, byCPU, fmt.Sprintf("%.0f", r.Rekey.Rate), fmt.Sprintf("%.0f", r.Bare.Rate),
 		fmt.Sprintf("%.2f, %.2f", r.Rekey.P50, r.Rekey.P99), fmt.Sprintf("%.2f, %.2f", r.Bare.P50, r.Bare.P99),
 		fmt.Sprintf("%.1f, %.1f", r.Rekey.CPU, r.Bare.CPU))
 }

@@ -20,6 +20,7 @@ type Env struct {
 	Shrink      int           // divides the sizes of accounts; 1 for real figures
 	Progress    io.Writer
 
+	scratch string     // what Dir is of the whole run
 	servers []*process // started so far in this row
 }
 
@@ -64,6 +65,8 @@ var rows = []row{
 	{"rotate", measureRotate},
 	{"list", measureList},
 	{"check", measureCheck},
+	{"nodes", measureNodes},
+	{"pg-write", measurePostgresWrite},
 	{"load", measureLoad},
 	{"add-host", measureAddHost},
 	{"start", measureStart},
@@ -123,7 +126,7 @@ func (e *Env) runRow(ctx context.Context, row row) ([]Result, error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	own := *e
-	own.Dir, own.servers = dir, nil
+	own.scratch, own.Dir, own.servers = e.Dir, dir, nil
 	results, err := row.measure(ctx, &own)
 	cancel() // kills the servers that still run
 	for _, server := range own.servers {
