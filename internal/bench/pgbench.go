@@ -43,8 +43,8 @@ func (e *Env) insert(ctx context.Context, d *database, script string) (Sample, e
 	if err := e.hand(dir); err != nil {
 		return Sample{}, err
 	}
-	defer os.RemoveAll(dir) // what is left goes with the row
-	seconds := math.Ceil((e.Duration + e.Duration/10).Seconds())
+	defer os.RemoveAll(dir)                                          // what is left goes with the row
+	seconds := 1 + math.Ceil((e.Duration + e.Duration/10).Seconds()) // the first goes by while they connect
 	run, err := d.command(ctx, "pgbench", "-n", "-f", script, "-c", strconv.Itoa(e.Connections), "-j", "1", "-M", "prepared",
 		"-T", strconv.Itoa(int(seconds)), "-l", "--log-prefix", filepath.Join(dir, "log"), d.url)
 	if err != nil {

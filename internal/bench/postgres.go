@@ -85,6 +85,19 @@ func (d *database) query(ctx context.Context, sql string) error {
 	return nil
 }
 
+// transactions returns how many rekey has stored.
+func (d *database) transactions(ctx context.Context) (int, error) {
+	c, err := d.command(ctx, "psql", "-X", "-q", "-A", "-t", "-c", "SELECT number FROM rekey.log_head", d.url)
+	if err != nil {
+		return 0, err
+	}
+	out, err := c.Output()
+	if err != nil {
+		return 0, fmt.Errorf("psql: %w: %s", err, out)
+	}
+	return strconv.Atoi(strings.TrimSpace(string(out)))
+}
+
 // cpu returns the processor time that the database's processes have used so far, also those that have ended.
 func (d *database) cpu() (all time.Duration, err error) {
 	defer func() {

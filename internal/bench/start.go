@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
+	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -13,14 +16,44 @@ func measureStart(ctx context.Context, e *Env) ([]Result, error) {
 	return e.measureStart(ctx, "100,000 hosts and 100,000 variables", 20, 3, 400)
 }
 
-// measureLargeStart is the same with ten times as many; nothing is promised of it.
+// measureLargeStart is the same with ten times as many, of which nothing is promised, and then with a copy of them in
+// PostgreSQL.
 func measureLargeStart(ctx context.Context, e *Env) ([]Result, error) {
-	return e.measureStart(ctx, "1,000,000 hosts and 1,000,000 variables", 200, 0, 0)
+	const what = "1,000,000 hosts and 1,000,000 variables"
+	d, err := e.startDatabase(ctx, e.Cores.beside()) // first, because it may be missing
+	if err != nil {
+		return nil, err
+	}
+	r, err := e.seeded(ctx, 200)
+	if err != nil {
+		return nil, err
+	}
+	results, err := r.measureStarts(ctx, what, 0, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.moveTo(ctx, d); err != nil {
+		return nil, err
+	}
+	shared, err := r.measureStarts(ctx, what+" in PostgreSQL", 30, 2500)
+	return append(results, shared...), err
 }
 
 // measureStart measures the start with that many branches of 5,000 hosts and 5,000 variables; what is wanted is in
 // seconds and MB.
 func (e *Env) measureStart(ctx context.Context, what string, branches int, wantedSeconds, wantedMegabytes float64) ([]Result, error) {
+	r, err := e.seeded(ctx, branches)
+	if err != nil {
+		return nil, err
+	}
+	return r.measureStarts(ctx, what, wantedSeconds, wantedMegabytes)
+}
+
+// The value that the first read of a started server is to find.
+const startVariable, startValue = "branch00/v00000", "the value to be read"
+
+// seeded starts a server and loads branches.
+func (e *Env) seeded(ctx context.Context, branches int) (*rekey, error) {
 	r, err := e.startRekey(ctx)
 	if err != nil {
 		return nil, err
@@ -28,13 +61,30 @@ func (e *Env) measureStart(ctx context.Context, what string, branches int, wante
 	if err := r.seedBranches(ctx, branches, e.size(5_000)); err != nil {
 		return nil, err
 	}
-	const variable, value = "branch00/v00000", "the value to be read"
-	if err := r.write(ctx, variable, value); err != nil {
-		return nil, err
-	}
+	return r, r.write(ctx, startVariable, startValue)
+}
 
+// moveTo stops the server and copies what it has into a database, where it is kept from now on.
+func (r *rekey) moveTo(ctx context.Context, d *database) error {
+	if err := r.stop(startLimit); err != nil {
+		return err
+	}
+	begin := time.Now()
+	source := filepath.Join(r.dir, "data")
+	r.variables = append(slices.Clone(r.variables), "REKEY_DATA_DIR="+filepath.Join(r.dir, "moved"), d.setting()) // the last ones count
+	duplicate := exec.CommandContext(ctx, r.env.Rekey, "store", "copy", "--from", source, "--to", d.url)
+	duplicate.Env = r.variables
+	if out, err := duplicate.CombinedOutput(); err != nil {
+		return fmt.Errorf("rekey store copy: %w: %s", err, out)
+	}
+	r.env.progress("  copied to PostgreSQL in %.1f s", time.Since(begin).Seconds())
+	return nil
+}
+
+// measureStarts starts the server several times.
+func (r *rekey) measureStarts(ctx context.Context, what string, wantedSeconds, wantedMegabytes float64) ([]Result, error) {
 	var seconds, peaks, after []float64
-	for round := range min(e.Rounds, 3) {
+	for round := range min(r.env.Rounds, 3) {
 		if err := r.stop(startLimit); err != nil {
 			return nil, err
 		}
@@ -42,7 +92,7 @@ func (e *Env) measureStart(ctx context.Context, what string, branches int, wante
 		if err := r.start(ctx); err != nil {
 			return nil, err
 		}
-		if err := r.firstRead(ctx, variable, value); err != nil {
+		if err := r.firstRead(ctx, startVariable, startValue); err != nil {
 			return nil, err
 		}
 		seconds = append(seconds, time.Since(begin).Seconds())
@@ -51,7 +101,7 @@ func (e *Env) measureStart(ctx context.Context, what string, branches int, wante
 			return nil, err
 		}
 		after, peaks = append(after, megabytes(now)), append(peaks, megabytes(peak))
-		e.progress("  round %d: %.3f s, %.0f MB resident, %.0f MB at most", round+1, seconds[round], after[round], peaks[round])
+		r.env.progress("  round %d: %.3f s, %.0f MB resident, %.0f MB at most", round+1, seconds[round], after[round], peaks[round])
 	}
 	operation := "start with " + what
 	return []Result{

@@ -17,7 +17,9 @@ import (
 const maxBatch = 2048
 
 // Committer is the way to write to a Store: it gathers the sets that arrive while a
-// transaction is being made durable into the next one. Nobody waits for a timer.
+// transaction is being made durable into the next one. Where processes share the store,
+// it waits a little for those who are about to come (see gather); elsewhere nobody waits
+// for a timer.
 type Committer struct {
 	store    Store
 	apply    func([]*row.Set)
@@ -150,16 +152,57 @@ func (c *Committer) run() {
 		batch, closed := c.take()
 		switch {
 		case len(batch) > 0:
-			c.commit(batch)
+			took := c.commit(batch)
 			// Those that were just woken, and others that are ready to run, may submit
 			// before the next batch is taken; otherwise the first alone would be it.
 			runtime.Gosched()
+			if c.follower != nil {
+				took = min(took, gatherMost*gatherLimit)
+				came, _ := c.queued()
+				c.gather(came+len(batch), took/gatherPause, took/gatherMost)
+			}
 		case closed:
 			return
 		default:
 			<-c.wake
 		}
 	}
+}
+
+// How long a transaction of a shared store is put off: for as long as others keep coming,
+// each within a part of the time that the one before took, and at most for half of that.
+const (
+	gatherMost  = 2
+	gatherPause = 8
+	gatherLimit = 10 * time.Millisecond // however long it took
+)
+
+// gather waits until there are enough: as many as were stored just now and have come
+// meanwhile. A transaction of a shared store takes round trips, and all processes stand in one queue
+// for it. So it is worth waiting for clients that have their answers now and soon write
+// again, rather than to leave with the first of them and to make all others wait for the
+// whole of that. Whoever is alone waits for nobody. It ends when nobody comes for a pause.
+func (c *Committer) gather(enough int, pause, most time.Duration) {
+	end := time.Now().Add(most)
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	for {
+		if n, closed := c.queued(); n >= enough || closed {
+			return
+		}
+		select {
+		case <-c.wake:
+			timer.Reset(min(pause, time.Until(end)))
+		case <-timer.C:
+			return
+		}
+	}
+}
+
+func (c *Committer) queued() (n int, closed bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.queue), c.closed
 }
 
 // errBroken settles what is chained to a set that was not stored.
@@ -200,15 +243,17 @@ func (p *Pending) failed() bool {
 	}
 }
 
-func (c *Committer) commit(batch []*Pending) {
+// commit stores a batch and tells how long the store took.
+func (c *Committer) commit(batch []*Pending) (took time.Duration) {
 	sets := make([]*row.Set, len(batch))
 	for i, sub := range batch {
 		sets[i] = sub.set
 	}
 	began := time.Now()
 	results, at, err := c.transact(sets)
+	took = time.Since(began)
 	if c.observe != nil {
-		c.observe(len(sets), time.Since(began), err)
+		c.observe(len(sets), took, err)
 	}
 	if err != nil {
 		results = slices.Repeat([]error{err}, len(batch))
@@ -236,6 +281,7 @@ func (c *Committer) commit(batch []*Pending) {
 	for i, sub := range batch {
 		sub.settle(results[i])
 	}
+	return took
 }
 
 func refused(err error) bool { return errors.Is(err, ErrChanged) }

@@ -21,12 +21,15 @@ func (n *needs) look(p *pipeline, l *ledger) {
 		}
 		key := schema.Secrets.Columns[:schema.Secrets.Keys]
 		p.add(func(raw [][]byte) error {
+			if raw[1] == nil {
+				return nil // it has no value
+			}
 			values, err := scan(key, raw)
 			if err == nil {
 				l.know(schema.Secrets, values, true)
 			}
 			return err
-		}, "SELECT resource, version FROM rekey.secrets WHERE resource = ANY($1::bytea[])", many(schema.Name, names))
+		}, "SELECT wanted.name, (SELECT max(version) FROM rekey.secrets WHERE resource = wanted.name) FROM unnest($1::bytea[]) AS wanted(name)", many(schema.Name, names))
 	}
 	if n.dataKeys {
 		p.add(func(raw [][]byte) error {

@@ -46,7 +46,7 @@ type prepared struct {
 // needs is what must be known of the stored rows before sets can be decided over.
 type needs struct {
 	rows     map[*schema.Table]map[string][]schema.Value // keys, by their id
-	versions map[string]schema.Value                     // of these resources, all versions of their values
+	versions map[string]schema.Value                     // of these resources, the newest versions of their values
 	counted  map[key]schema.Value                        // what refers to these roles and resources
 	dataKeys bool                                        // all
 	names    map[string]string                           // long ones, by their short form
