@@ -84,8 +84,22 @@ type process struct {
 	err     error         // how it ended, to be read after ended is closed
 }
 
+// startOn starts a command held to some cores. The child inherits the affinity of the thread that makes it, so it has no
+// moment on another core.
+func startOn(cmd *exec.Cmd, cores []int) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var before unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &before); err != nil {
+		return err
+	}
+	if err := pinThread(0, cores); err != nil {
+		return fmt.Errorf("hold %s to cores %v: %w", cmd.Path, cores, err)
+	}
+	return errors.Join(cmd.Start(), unix.SchedSetaffinity(0, &before))
+}
+
 // startServer starts a server held to some cores with one running goroutine at a time, its output going to the file log.
-// The child inherits the affinity of the thread that makes it, so it has no moment on another core.
 func (e *Env) startServer(cmd *exec.Cmd, address, log string, cores ...int) (*process, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
@@ -95,21 +109,8 @@ func (e *Env) startServer(cmd *exec.Cmd, address, log string, cores ...int) (*pr
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.Env = append(cmd.Environ(), "GOMAXPROCS=1")
 
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	var before unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &before); err != nil {
+	if err := startOn(cmd, cores); err != nil {
 		return nil, err
-	}
-	if err := pinThread(0, cores); err != nil {
-		return nil, fmt.Errorf("hold the server to cores %v: %w", cores, err)
-	}
-	startErr := cmd.Start()
-	if err := unix.SchedSetaffinity(0, &before); err != nil {
-		return nil, errors.Join(startErr, err)
-	}
-	if startErr != nil {
-		return nil, startErr
 	}
 	p := &process{address: address, name: cmd.Path, log: log, cmd: cmd, ended: make(chan struct{})}
 	e.servers = append(e.servers, p)

@@ -21,7 +21,7 @@ import (
 const (
 	account    = "bench"
 	auditFile  = "audit.log"
-	startLimit = time.Minute // for a server to give its first answer, and to stop
+	startLimit = 3 * time.Minute // for a server to give its first answer, and to stop
 )
 
 // rekey is a rekey server with a data directory of its own and one account.

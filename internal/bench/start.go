@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -74,8 +75,13 @@ func (r *rekey) moveTo(ctx context.Context, d *database) error {
 	r.variables = append(slices.Clone(r.variables), "REKEY_DATA_DIR="+filepath.Join(r.dir, "moved"), d.setting()) // the last ones count
 	duplicate := exec.CommandContext(ctx, r.env.Rekey, "store", "copy", "--from", source, "--to", d.url)
 	duplicate.Env = r.variables
-	if out, err := duplicate.CombinedOutput(); err != nil {
-		return fmt.Errorf("rekey store copy: %w: %s", err, out)
+	var output bytes.Buffer
+	duplicate.Stdout, duplicate.Stderr = &output, &output
+	if err := startOn(duplicate, r.env.Cores.All); err != nil {
+		return err
+	}
+	if err := duplicate.Wait(); err != nil {
+		return fmt.Errorf("rekey store copy: %w: %s", err, output.Bytes())
 	}
 	r.env.progress("  copied to PostgreSQL in %.1f s", time.Since(begin).Seconds())
 	return nil
