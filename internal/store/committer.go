@@ -170,10 +170,10 @@ func (c *Committer) run() {
 }
 
 // How long a transaction of a shared store is put off: for as long as others keep coming,
-// each within a part of the time that the one before took, and at most for half of that.
+// each within a part of the time that the one before took, and at most for as long as that.
 const (
-	gatherMost  = 2
-	gatherPause = 8
+	gatherMost  = 1
+	gatherPause = 2
 	gatherLimit = 10 * time.Millisecond // however long it took
 )
 
