@@ -179,15 +179,15 @@ func (c *Core) RotationHistory(ctx context.Context, caller Caller, id ident.ID) 
 	return events, nil
 }
 
-// checkRotation finds fault with the annotations of a variable that a policy declares.
-func (c *Core) checkRotation(annotations map[string]string) (problems []policy.Problem) {
+// checkRotation finds fault with the annotations of a resource that a policy declares.
+func (c *Core) checkRotation(kind string, annotations map[string]string) (problems []policy.Problem) {
 	found := func() (found []target.Problem) {
 		defer func() {
 			if p := recover(); p != nil {
 				found = []target.Problem{{Annotation: rotation.Rotator, Message: "its rotator has a defect and cannot check the annotations", Advice: "Report it to whoever runs this server."}}
 			}
 		}()
-		return rotation.Check(annotations, c.targets.Kinds)
+		return rotation.Check(kind, annotations, c.targets.Kinds)
 	}()
 	for _, p := range found {
 		problems = append(problems, policy.Problem(p))
