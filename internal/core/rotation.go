@@ -38,9 +38,11 @@ type RotationStatus struct {
 	Unacknowledged []ident.ID
 }
 
-// rotates tells whether a resource is a variable that rotates.
+// rotates tells whether a resource is a variable that rotates. One whose target may have
+// got a value that is not published does until that is cleared up, also if the policy
+// names no rotator any more: else nobody would be told of it.
 func rotates(x *rbac.Resource) bool {
-	return x.ID.Kind() == "variable" && x.Annotation(rotation.Rotator) != nil
+	return x.ID.Kind() == "variable" && (x.Annotation(rotation.Rotator) != nil || x.Rotation != nil && x.Rotation.Sent)
 }
 
 // annotationsOf are a resource's annotations by name.
