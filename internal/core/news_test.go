@@ -35,7 +35,7 @@ func TestEventsOfHooks(t *testing.T) {
 	if !h.wants("rotated", "acme:variable:a") || h.wants("failed", "acme:variable:a") || h.wants("rotated", "other:variable:a") {
 		t.Error("a hook gets what it does not want")
 	}
-	if all := NewsEvents(); !slices.IsSorted(all) || len(all) != 10 {
+	if all := NewsEvents(); !slices.IsSorted(all) || len(all) != 11 {
 		t.Error(all)
 	}
 }

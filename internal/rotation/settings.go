@@ -2,6 +2,7 @@ package rotation
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -167,7 +168,20 @@ func Check(resource string, annotations map[string]string, kinds map[string]targ
 		return []target.Problem{{Annotation: Rotator, Message: "there is no rotator '" + name + "'",
 			Advice: "Choose one of: " + strings.Join(known, ", ") + "."}}
 	}
-	_, problems := Read(annotations, DefaultLimits())
+	s, problems := Read(annotations, DefaultLimits())
+	if s.TTL > 0 && s.TTL < time.Second {
+		problems = append(problems, target.Problem{Annotation: ttl, Message: "it is shorter than a second", Advice: "Write how long a value may live: PT12H is twelve hours."})
+	}
+	if s.Schedule != nil {
+		if apart := s.Schedule.apart(); apart > 0 && s.Schedule.Window > apart {
+			p := target.Problem{Annotation: schedule, Message: fmt.Sprintf("its windows overlap: they are open for %s, and begin %s apart", shown(s.Schedule.Window), shown(apart)),
+				Advice: "Add a " + window + " of at most " + shown(apart) + ", or let windows begin less often. To rotate at any time, leave out " + schedule + "."}
+			if _, ok := annotations[window]; ok {
+				p.Annotation, p.Advice = window, "Make it at most "+shown(apart)+", or let windows begin less often."
+			}
+			problems = append(problems, p)
+		}
+	}
 	problems = append(problems, kind.Check(annotations)...)
 	if _, ok := annotations[consumers]; ok && !keepsOld(kind, annotations) {
 		problems = append(problems, target.Problem{Annotation: consumers, Message: "nothing waits for them: with these annotations, the target ends the old value by itself",

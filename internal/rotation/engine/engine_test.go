@@ -337,6 +337,7 @@ func TestAPolicyWithUselessAnnotationsIsRefused(t *testing.T) {
 		"rotation/schedule: every day":        "rotation/schedule",
 		"rotation/model/length: many":         "rotation/model/length",
 		"rotation/tll: P1D":                   "rotation/tll",
+		"rotation/ttl: PT0.9S":                "rotation/ttl",
 		"rotation/other/key/length: 20":       "rotation/other/key/length",
 		"rotation/model/key/length: 20":       "rotation/model/key/length",
 		"rotation/initial: never":             "rotation/initial",
