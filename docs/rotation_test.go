@@ -141,7 +141,7 @@ func TestWhichKindsCanWaitForConsumers(t *testing.T) {
 	} {
 		annotations := map[string]string{"rotation/rotator": name, "rotation/grace": "PT1H", "rotation/consumers": "host/app"}
 		waits := func() bool {
-			return !slices.ContainsFunc(rotation.Check(annotations, kinds), func(p target.Problem) bool { return p.Annotation == "rotation/consumers" })
+			return !slices.ContainsFunc(rotation.Check("variable", annotations, kinds), func(p target.Problem) bool { return p.Annotation == "rotation/consumers" })
 		}
 		if kinds[name] == nil || waits() != want {
 			t.Errorf("%s waits for consumers: %v", name, waits())

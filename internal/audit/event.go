@@ -27,6 +27,7 @@ const (
 	msgFactory     = "host-factory"
 	msgFactoryHost = "host-factory-host"
 	msgBackup      = "backup"
+	msgAudit       = "audit"
 )
 
 // Origin is what the events of one request have in common: who acted, from where

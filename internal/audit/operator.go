@@ -15,6 +15,12 @@ func (o Origin) SigningKeyRotate(account, keyID string, err error) *Record {
 		o.by("successfully rotated", "failed to rotate", " the token-signing key of account "+account), err)
 }
 
+// AuditResume is the audit being writable again, after records that were not written and
+// whose requests were refused.
+func (o Origin) AuditResume() *Record {
+	return o.event(msgAudit, "resume", nil, o.by("resumed", "failed to resume", " the audit"), nil)
+}
+
 // Backup is everything leaving the store, encrypted. It is recorded before anything has
 // left; if that fails on the way, there is a second record.
 func (o Origin) Backup(fingerprint string, err error) *Record {

@@ -76,7 +76,8 @@ func rotationListCommand() *cobra.Command {
 			}
 			rows = append(rows, []string{r.Variable.Identifier(), shownState(r), strconv.Itoa(r.Version), or(r.Due, "-"), or(r.LastSuccess, "never"), problem})
 		}
-		return form.print(cmd, found.Text, []string{"VARIABLE", "STATE", "VERSION", "DUE", "ROTATED", "PROBLEM"}, rows)
+		header := []string{"VARIABLE", "STATE", "VERSION", "DUE", "ROTATED", "PROBLEM"}
+		return form.print(cmd, found.Text, header, narrowed(header, rows))
 	})
 }
 
@@ -136,7 +137,7 @@ func printRotation(cmd *cobra.Command, form format, found client.Answer[client.V
 	if r.Attempts > 0 {
 		rows = append(rows, []string{"failed", plural(r.Attempts, "time")})
 	}
-	return form.print(cmd, found.Text, []string{"VARIABLE", string(r.Variable)}, rows)
+	return form.print(cmd, found.Text, []string{"VARIABLE", string(r.Variable)}, wrapped(rows))
 }
 
 func rotationHistoryCommand() *cobra.Command {
@@ -159,7 +160,8 @@ func rotationHistoryCommand() *cobra.Command {
 			}
 			rows = append(rows, []string{e.At, e.Event, e.State, or(e.By, "-"), problem})
 		}
-		return form.print(cmd, found.Text, []string{"AT", "EVENT", "STATE", "BY", "ABOUT"}, rows)
+		header := []string{"AT", "EVENT", "STATE", "BY", "ABOUT"}
+		return form.print(cmd, found.Text, header, narrowed(header, rows))
 	})
 }
 
@@ -178,7 +180,7 @@ func rotationPlanCommand() *cobra.Command {
 		}
 		p := found.Is
 		rows := [][]string{{"accepted", strconv.FormatBool(p.Accepted)}, {"checked", or(p.Checked, "nothing")}, {"problem", or(p.Problem, "none")}}
-		if err := form.print(cmd, found.Text, []string{"TARGET", or(p.Target, "-")}, rows); err != nil || p.Problem == nil {
+		if err := form.print(cmd, found.Text, []string{"TARGET", brief(or(p.Target, "-"))}, wrapped(rows)); err != nil || p.Problem == nil {
 			return err
 		}
 		e := fault.New(fault.Invalid, "a rotation of %s would not work: %s", variable, *p.Problem)

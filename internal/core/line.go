@@ -25,6 +25,7 @@ const longestLine = 1024
 type flight struct {
 	set    *row.Set
 	stored *store.Pending // set by whoever is inside the gate
+	lost   []row.Rotation // that are under way, and end with the set
 }
 
 // change is a change of the structure. Its functions may run more than once.
@@ -77,7 +78,9 @@ func (c *Core) tryChange(ctx context.Context, do change, alone bool) (again bool
 	own, before, err := c.order(ctx, do, alone)
 	switch {
 	case own != nil:
-		err = c.arrival(ctx, own)
+		if err = c.arrival(ctx, own); err == nil {
+			err = c.givenUp(own.lost)
+		}
 		return errors.Is(err, store.ErrChanged), err
 	case errors.Is(err, errAlone):
 		return true, nil
@@ -184,6 +187,7 @@ func (c *Core) depart(set *row.Set, before *flight) *flight {
 	set.Chained, set.Base = true, c.base
 	f := &flight{set: set}
 	c.mu.Lock()
+	f.lost = c.losing(set)
 	c.line = append(c.line, f)
 	c.mu.Unlock()
 	var after *store.Pending

@@ -200,7 +200,7 @@ func (c *Core) attempt(tx *rbac.Tx, caller Caller, id ident.ID, mode policy.Mode
 	if l.resolved, err = r.resolve(id, x.Owner); err != nil {
 		return nil, err
 	}
-	var check func(map[string]string) []policy.Problem
+	var check func(string, map[string]string) []policy.Problem
 	if c.targets != nil {
 		check = c.checkRotation
 	}

@@ -25,7 +25,7 @@ type Hook struct {
 // rotation has for them.
 var newsOf = map[string]string{
 	"published": "rotated", "failed": "failed", "quarantined": "quarantined", "suspended": "suspended", "drifted": "drifted",
-	"retired": "retired", "paused": "paused", "resumed": "resumed", "adopted": "adopted",
+	"rolled back": "failed", "retired": "retired", "paused": "paused", "resumed": "resumed", "adopted": "adopted",
 	rotation.Unacknowledged: "unacknowledged",
 }
 
@@ -38,7 +38,7 @@ func NewsEvents() []string {
 		all = append(all, event)
 	}
 	slices.Sort(all)
-	return all
+	return slices.Compact(all)
 }
 
 // wants tells whether a hook is told of an event.
@@ -126,6 +126,9 @@ func (c *Core) newsIn(set *row.Set) (all []news) {
 			}
 			n := news{Event: event, At: r.At, Account: r.Variable.Account(), Variable: r.Variable, Rotation: r.ID, State: r.State, By: r.Actor, Class: r.Class, Message: r.Message}
 			if w := rotationIn(set, r.Variable); w != nil {
+				if event == "failed" && w.Attempts > 1 {
+					continue // it has been told of the first, and is told when they end
+				}
 				n.Version = w.Version
 				if ends := later(w.RetireAt, w.RetireBy); event == "rotated" && ends.After(r.At) {
 					n.OldValueUntil = &ends

@@ -28,9 +28,12 @@ func (c *Core) ReadOnly() bool { return c.config.ReadOnly }
 // be missing in them.
 func (c *Core) Age() time.Duration { return max(0, time.Since(c.committer.Fresh())) }
 
-// Unaudited tells whether the last record could not be written to the audit, so that
-// requests are refused.
-func (c *Core) Unaudited() bool { return c.audit.Err() != nil }
+// Unaudited tells whether the audit cannot be written, so that requests are refused. After
+// a record that could not be it tries with another, since nobody may send requests any more
+// by which that would be found out.
+func (c *Core) Unaudited() bool {
+	return c.audit.Err() != nil && c.record(c.from(Origin{}, "server").AuditResume()) != nil
+}
 
 // TooOld tells whether that is more than it may be, so that requests are refused.
 func (c *Core) TooOld() bool { return c.config.Staleness > 0 && c.Age() > c.config.Staleness }

@@ -38,9 +38,11 @@ type RotationStatus struct {
 	Unacknowledged []ident.ID
 }
 
-// rotates tells whether a resource is a variable that rotates.
+// rotates tells whether a resource is a variable that rotates. One whose target may have
+// got a value that is not published does until that is cleared up, also if the policy
+// names no rotator any more: else nobody would be told of it.
 func rotates(x *rbac.Resource) bool {
-	return x.ID.Kind() == "variable" && x.Annotation(rotation.Rotator) != nil
+	return x.ID.Kind() == "variable" && (x.Annotation(rotation.Rotator) != nil || x.Rotation != nil && x.Rotation.Sent)
 }
 
 // annotationsOf are a resource's annotations by name.
@@ -179,15 +181,15 @@ func (c *Core) RotationHistory(ctx context.Context, caller Caller, id ident.ID) 
 	return events, nil
 }
 
-// checkRotation finds fault with the annotations of a variable that a policy declares.
-func (c *Core) checkRotation(annotations map[string]string) (problems []policy.Problem) {
+// checkRotation finds fault with the annotations of a resource that a policy declares.
+func (c *Core) checkRotation(kind string, annotations map[string]string) (problems []policy.Problem) {
 	found := func() (found []target.Problem) {
 		defer func() {
 			if p := recover(); p != nil {
 				found = []target.Problem{{Annotation: rotation.Rotator, Message: "its rotator has a defect and cannot check the annotations", Advice: "Report it to whoever runs this server."}}
 			}
 		}()
-		return rotation.Check(annotations, c.targets.Kinds)
+		return rotation.Check(kind, annotations, c.targets.Kinds)
 	}()
 	for _, p := range found {
 		problems = append(problems, policy.Problem(p))

@@ -26,7 +26,11 @@ func (r *RotationRun) bind(ctx context.Context) error {
 	c.mu.RUnlock()
 
 	kind := c.targets.Kinds[r.settings.Rotator]
-	if kind == nil {
+	switch {
+	case kind == nil && r.settings.Rotator == "":
+		r.problem = target.Errorf(target.Refused, nil, "the policy names no rotator any more, and the target may have a value that is not published: add rotation/rotator again and retry, or write the value that works and adopt it")
+		return nil
+	case kind == nil:
 		r.problem = target.Errorf(target.Refused, nil, "this server has no rotator '%s'", r.settings.Rotator)
 		return nil
 	}

@@ -29,7 +29,7 @@ type Load struct {
 	UsersInRootOnly bool // users must be owned by the administrator
 	// Check finds fault with the annotations that a declared variable will have; nil:
 	// with none.
-	Check func(annotations map[string]string) []Problem
+	Check func(kind string, annotations map[string]string) []Problem
 	// Visible tells which resources the caller may be told of when the document refers
 	// to what is not there; nil: none.
 	Visible func(*rbac.Resource) bool

@@ -87,12 +87,12 @@ func (ends) Keeps(a map[string]string) bool           { return a["rotation/ends/
 func TestNobodyIsWaitedForWhereTheTargetEndsOldValues(t *testing.T) {
 	kinds := map[string]target.Kind{"ends/password": ends{}}
 	annotations := map[string]string{"rotation/rotator": "ends/password", "rotation/consumers": "bob", "rotation/grace": "PT1H"}
-	problems := rotation.Check(annotations, kinds)
+	problems := rotation.Check("variable", annotations, kinds)
 	if len(problems) != 1 || problems[0].Annotation != "rotation/consumers" || !strings.Contains(problems[0].Advice, "take turns") {
 		t.Errorf("%+v", problems)
 	}
 	annotations["rotation/ends/both"] = "yes"
-	if problems := rotation.Check(annotations, kinds); len(problems) != 0 {
+	if problems := rotation.Check("variable", annotations, kinds); len(problems) != 0 {
 		t.Errorf("%+v", problems)
 	}
 }

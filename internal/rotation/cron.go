@@ -140,6 +140,51 @@ func (s *Schedule) after(t time.Time) time.Time {
 	return zero
 }
 
+// apart is the least time between two moments at which windows begin, by the clock on the
+// wall; 0 if there is but one.
+func (s *Schedule) apart() time.Duration {
+	var moments []int // of a day, in minutes
+	for minute := range 24 * 60 {
+		if s.hours&(1<<(minute/60)) != 0 && s.minutes&(1<<(minute%60)) != 0 {
+			moments = append(moments, minute)
+		}
+	}
+	least := 0
+	shorter := func(minutes int) {
+		if least == 0 || minutes < least {
+			least = minutes
+		}
+	}
+	for i := 1; i < len(moments); i++ {
+		shorter(moments[i] - moments[i-1])
+	}
+	overnight := moments[0] - moments[len(moments)-1]
+	last := -1
+	for i := range 8*366 + 1 {
+		if !s.matchesDay(time.Date(2024, 1, 1+i, 12, 0, 0, 0, time.UTC)) {
+			continue
+		}
+		if last >= 0 {
+			shorter((i-last)*24*60 + overnight)
+		}
+		last = i
+	}
+	return time.Duration(least) * time.Minute
+}
+
+// shown is a duration as annotations have them.
+func shown(d time.Duration) string {
+	switch {
+	case d%(24*time.Hour) == 0:
+		return fmt.Sprintf("P%dD", d/(24*time.Hour))
+	case d%time.Hour == 0:
+		return fmt.Sprintf("PT%dH", d/time.Hour)
+	case d%time.Minute == 0:
+		return fmt.Sprintf("PT%dM", d/time.Minute)
+	}
+	return fmt.Sprintf("PT%gS", d.Seconds())
+}
+
 // open is the beginning of a window that t lies in; zero if it lies in none.
 func (s *Schedule) open(t time.Time) time.Time {
 	begin := s.after(t.Add(-s.Window))

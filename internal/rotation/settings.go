@@ -2,6 +2,8 @@ package rotation
 
 import (
 	"cmp"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -144,12 +146,17 @@ func Read(annotations map[string]string, limits Limits) (Settings, []target.Prob
 	return s, problems
 }
 
-// Check finds fault with the annotations of one variable, when its policy is loaded.
-// Without a rotator they mean nothing, and nothing is wrong with them.
-func Check(annotations map[string]string, kinds map[string]target.Kind) []target.Problem {
+// Check finds fault with the annotations of one resource, of a kind such as variable, when
+// its policy is loaded.
+func Check(resource string, annotations map[string]string, kinds map[string]target.Kind) []target.Problem {
 	name, ok := annotations[Rotator]
-	if !ok {
+	switch {
+	case ok && resource != "variable":
+		return []target.Problem{{Annotation: Rotator, Message: "only variables rotate", Advice: "Move it to the variable that has the value, or remove it."}}
+	case resource != "variable":
 		return nil
+	case !ok:
+		return checkIdle(annotations, kinds)
 	}
 	kind := kinds[name]
 	if kind == nil {
@@ -161,7 +168,20 @@ func Check(annotations map[string]string, kinds map[string]target.Kind) []target
 		return []target.Problem{{Annotation: Rotator, Message: "there is no rotator '" + name + "'",
 			Advice: "Choose one of: " + strings.Join(known, ", ") + "."}}
 	}
-	_, problems := Read(annotations, DefaultLimits())
+	s, problems := Read(annotations, DefaultLimits())
+	if s.TTL > 0 && s.TTL < time.Second {
+		problems = append(problems, target.Problem{Annotation: ttl, Message: "it is shorter than a second", Advice: "Write how long a value may live: PT12H is twelve hours."})
+	}
+	if s.Schedule != nil {
+		if apart := s.Schedule.apart(); apart > 0 && s.Schedule.Window > apart {
+			p := target.Problem{Annotation: schedule, Message: fmt.Sprintf("its windows overlap: they are open for %s, and begin %s apart", shown(s.Schedule.Window), shown(apart)),
+				Advice: "Add a " + window + " of at most " + shown(apart) + ", or let windows begin less often. To rotate at any time, leave out " + schedule + "."}
+			if _, ok := annotations[window]; ok {
+				p.Annotation, p.Advice = window, "Make it at most "+shown(apart)+", or let windows begin less often."
+			}
+			problems = append(problems, p)
+		}
+	}
 	problems = append(problems, kind.Check(annotations)...)
 	if _, ok := annotations[consumers]; ok && !keepsOld(kind, annotations) {
 		problems = append(problems, target.Problem{Annotation: consumers, Message: "nothing waits for them: with these annotations, the target ends the old value by itself",
@@ -175,6 +195,22 @@ func Check(annotations map[string]string, kinds map[string]target.Kind) []target
 			Advice: "Correct its name, or remove it. Those of every rotator are: " + strings.Join(ours, ", ") + "; those of this one begin with rotation/" + name + "/."})
 	}
 	slices.SortStableFunc(problems, func(a, b target.Problem) int { return strings.Compare(a.Annotation, b.Annotation) })
+	return problems
+}
+
+// checkIdle finds fault with annotations that were to make a variable rotate, and do not
+// because none names a rotator: it would never rotate, and nobody would know.
+func checkIdle(annotations map[string]string, kinds map[string]target.Kind) (problems []target.Problem) {
+	for _, annotation := range slices.Sorted(maps.Keys(annotations)) {
+		if !strings.HasPrefix(annotation, "rotation/") {
+			continue
+		}
+		p := target.Problem{Annotation: annotation, Message: "there is no " + Rotator + " for it to apply to", Advice: "Add " + Rotator + ", or remove it."}
+		if !slices.Contains(ours, annotation) && !slices.ContainsFunc(slices.Collect(maps.Keys(kinds)), func(name string) bool { return belongs(annotation, name, kinds) }) {
+			p.Message, p.Advice = "rotation knows no such annotation", "Did you mean "+Rotator+"? Nothing rotates without that. Correct the name, or remove it."
+		}
+		problems = append(problems, p)
+	}
 	return problems
 }
 

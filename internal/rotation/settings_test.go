@@ -9,6 +9,7 @@ import (
 
 	"rekey/internal/ident"
 	"rekey/internal/rotation"
+	"rekey/internal/rotation/target"
 	"rekey/internal/row"
 )
 
@@ -195,3 +196,38 @@ func TestAnEarlyGraceEndsWithinTheTTL(t *testing.T) {
 		t.Errorf("due at %s", due)
 	}
 }
+
+// A window that is still open when the next one begins never closes.
+func TestWindowsMustNotOverlap(t *testing.T) {
+	for _, c := range []struct{ schedule, window, names string }{
+		{"0 3 * * *", "P1D", ""},
+		{"0 3 * * *", "P1DT1S", "rotation/window"},
+		{"0 3 * * sun", "P7D", ""},
+		{"0 3 * * sun", "P8D", "rotation/window"},
+		{"0 3,4 * * sun", "PT61M", "rotation/window"},
+		{"0 3 * * sat,sun", "P2D", "rotation/window"},
+		{"30 22,23 * * mon", "PT1H", ""},
+		{"0 1,23 * * *", "PT3H", "rotation/window"},
+		{"0 3 1 * *", "P28D", ""},
+		{"0 3 1 * *", "P29D", "rotation/window"},
+		{"0 3 29 2 *", "P100D", ""},
+		{"0 * * * *", "", ""},
+		{"*/30 * * * *", "", "rotation/schedule"},
+		{"*/30 * * * *", "PT30M", ""},
+	} {
+		annotations := map[string]string{"rotation/rotator": "some", "rotation/schedule": c.schedule}
+		if c.window != "" {
+			annotations["rotation/window"] = c.window
+		}
+		problems := rotation.Check("variable", annotations, map[string]target.Kind{"some": anything{}})
+		switch {
+		case c.names == "" && len(problems) > 0, c.names != "" && (len(problems) != 1 || problems[0].Annotation != c.names || problems[0].Advice == ""):
+			t.Errorf("%s for %s: %+v", c.schedule, c.window, problems)
+		}
+	}
+}
+
+// anything is a kind that finds no fault.
+type anything struct{ target.Kind }
+
+func (anything) Check(map[string]string) []target.Problem { return nil }

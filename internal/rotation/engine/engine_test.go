@@ -337,6 +337,7 @@ func TestAPolicyWithUselessAnnotationsIsRefused(t *testing.T) {
 		"rotation/schedule: every day":        "rotation/schedule",
 		"rotation/model/length: many":         "rotation/model/length",
 		"rotation/tll: P1D":                   "rotation/tll",
+		"rotation/ttl: PT0.9S":                "rotation/ttl",
 		"rotation/other/key/length: 20":       "rotation/other/key/length",
 		"rotation/model/key/length: 20":       "rotation/model/key/length",
 		"rotation/initial: never":             "rotation/initial",
@@ -357,6 +358,27 @@ func TestAPolicyWithUselessAnnotationsIsRefused(t *testing.T) {
 
 // TestPoisonHarmsNoOther: of 1,000 variables ten are poisoned in each known way; the others
 // rotate as if nothing were.
+// What was to rotate and would not, since no rotator is named or no value is there, is
+// told when the policy is loaded, for nothing else would ever tell.
+func TestAnnotationsWithoutARotatorAreRefused(t *testing.T) {
+	w := newWorld(t)
+	for text, want := range map[string]string{
+		"- !variable { id: x, annotations: { rotation/rotators: model/password } }": "Did you mean rotation/rotator?",
+		"- !variable { id: x, annotations: { rotation/ttl: P1D } }":                 "Add rotation/rotator",
+		"- !variable { id: x, annotations: { rotation/model/length: 20 } }":         "Add rotation/rotator",
+		"- !host { id: x, annotations: { rotation/rotator: model/password } }":      "Move it to the variable",
+		"- !variable { id: x, annotations: { description: rotation/ttl } }":         "",
+		"- !host { id: x, annotations: { rotation/note: by hand } }":                "",
+	} {
+		_, err := w.LoadPolicy(ctx, core.Operator(), "acme:policy:root", policy.Modify, []byte(text))
+		var e *fault.Error
+		switch {
+		case want == "" && err != nil, want != "" && (!errors.As(err, &e) || e.Kind != fault.PolicyInvalid || !strings.Contains(e.Advice, want)):
+			t.Errorf("%s: %+v", text, err)
+		}
+	}
+}
+
 func TestPoisonHarmsNoOther(t *testing.T) {
 	poisons := []string{"siblings panic", "bind panics", "bind refuses", "candidate panics",
 		"apply panics", "apply hangs", "apply hangs for ever", "apply refuses", "apply refuses the value", "apply is unreachable", "apply fails to log in", "apply breaks off",

@@ -51,6 +51,7 @@ type world struct {
 	wrap    func(store.Store) store.Store
 	keep    func() (store.Store, error) // opens the store
 	audit   *trail
+	log     *slog.Logger
 	rows    store.Store
 
 	clock   sync.Mutex
@@ -85,6 +86,7 @@ func newWorld(t testing.TB) *world {
 	root, err := seal.ParseRoot("TEST_KEY", text)
 	must(t, err)
 	w := &world{TB: t, model: newModel(), dir: t.TempDir(), root: root, limits: rotation.DefaultLimits(), audit: &trail{},
+		log:     slog.New(slog.NewTextHandler(io.Discard, nil)),
 		options: engine.Default(slog.New(slog.NewTextHandler(io.Discard, nil)))}
 	w.kinds = map[string]target.Kind{w.model.Name(): w.model}
 	w.keep = func() (store.Store, error) { return sqlite.Open(w.dir) }
@@ -123,7 +125,7 @@ func (w *world) open() {
 	w.starts++
 	w.Core, err = core.Open(ctx, core.Options{
 		Store: st, Audit: audit.To(w.audit), RootKey: w.root, Config: core.Default(), Now: w.now, Rand: rand.Reader,
-		Log:     slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Log:     w.log,
 		Targets: &core.Targets{Kinds: w.kinds, Dial: (&net.Dialer{}).DialContext, Node: fmt.Sprintf("node-%d", w.starts), Limits: w.limits},
 	})
 	must(w, err)

@@ -98,6 +98,9 @@ func parseHost(text string) (host, error) {
 	} else if name == "" || strings.ContainsAny(name, " %:[]\\\"'\t\r\n\x00") {
 		return h, errors.New("it must begin with the name or the address of a host")
 	}
+	if strings.HasSuffix(text, ":") {
+		return h, errors.New("there is no port after '" + text + "': write postgresql://HOST:PORT, with two slashes, or HOST:PORT")
+	}
 	h.name = name
 	if port != "" {
 		n, err := strconv.ParseUint(port, 10, 16)

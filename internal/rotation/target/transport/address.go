@@ -27,6 +27,9 @@ func ParseAddress(text, port string, schemes ...string) (Address, error) {
 	if err != nil || u.Hostname() == "" || !slices.Contains(schemes, u.Scheme) {
 		return Address{}, errors.New("it must be a host, host:port, or a URL with scheme " + strings.Join(schemes, " or "))
 	}
+	if strings.HasSuffix(u.Host, ":") {
+		return Address{}, fmt.Errorf("there is no port after '%s': write %s://HOST:PORT, with two slashes, or HOST:PORT", u.Host, schemes[0])
+	}
 	if u.User != nil {
 		return Address{}, errors.New("it must not hold a user or a password: they have variables of their own")
 	}

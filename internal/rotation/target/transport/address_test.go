@@ -10,6 +10,8 @@ func TestAddressesAreReadInEveryForm(t *testing.T) {
 		"mariadb://db?sslmode=disable":           {"db", "3306", "disable"},
 		"mysql://db:1":                           {"db", "1", ""},
 		"":                                       {},
+		"mysql:/db":                              {}, // not a host of the name mysql
+		"db:":                                    {},
 		"postgres://db":                          {},
 		"mysql://app@db":                         {},
 		"db?sslmode=verify-full&allowOldAuth=on": {},
