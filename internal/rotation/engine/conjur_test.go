@@ -29,6 +29,7 @@ func conjurs(t *testing.T) *world {
 	t.Helper()
 	w := newWorld(t)
 	w.options = engine.Default(slog.New(slog.NewTextHandler(io.Discard, nil)))
+	w.patient(w.options.StepTime)
 	return w
 }
 

@@ -99,6 +99,14 @@ func newWorld(t testing.TB) *world {
 	return w
 }
 
+// patient gives a call of a target more time, and a lease by which it may use it.
+func (w *world) patient(step time.Duration) {
+	w.Helper()
+	w.options.StepTime, w.limits.Lease = step, 3*step
+	w.close()
+	w.open()
+}
+
 func (w *world) now() time.Time {
 	w.clock.Lock()
 	defer w.clock.Unlock()
