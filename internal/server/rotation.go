@@ -26,12 +26,9 @@ import (
 	"rekey/internal/rotation/target/webhook"
 )
 
-// rotationTargets are the kinds of targets that this program knows.
-func rotationTargets(cfg *config.Config) *core.Targets {
-	programs := map[string]exec.Program{}
-	for _, p := range cfg.RotationPrograms {
-		programs[p.Name] = exec.Program{Path: p.Path, Args: p.Args}
-	}
+// RotationKinds are the kinds of targets that this program knows, by name, with the
+// programs that rotations may run.
+func RotationKinds(programs map[string]exec.Program) map[string]target.Kind {
 	kinds := map[string]target.Kind{}
 	for _, kind := range []target.Kind{
 		postgresql.Kind(), mysql.Kind(), redis.Kind(), ldap.Kind(), ssh.Password(), ssh.Key(), aws.Kind(), azure.Kind(), gcp.Kind(),
@@ -39,12 +36,21 @@ func rotationTargets(cfg *config.Config) *core.Targets {
 	} {
 		kinds[kind.Name()] = kind
 	}
+	return kinds
+}
+
+// rotationTargets are those kinds, as the server's configuration lets them act.
+func rotationTargets(cfg *config.Config) *core.Targets {
+	programs := map[string]exec.Program{}
+	for _, p := range cfg.RotationPrograms {
+		programs[p.Name] = exec.Program{Path: p.Path, Args: p.Args}
+	}
 	host, err := os.Hostname()
 	if err != nil {
 		host = "node" // the name only has to be readable; what follows makes it distinct
 	}
 	return &core.Targets{
-		Kinds:  kinds,
+		Kinds:  RotationKinds(programs),
 		Dial:   egress(cfg.RotationTargets).dial,
 		Node:   fmt.Sprintf("%s/%d/%s", host, os.Getpid(), uuid.NewString()),
 		Limits: rotation.DefaultLimits(),

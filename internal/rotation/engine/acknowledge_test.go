@@ -95,13 +95,13 @@ func TestEachFailpointOfAcknowledging(t *testing.T) {
 			t.Run(fmt.Sprintf("%s at %d", how, at), func(t *testing.T) {
 				t.Parallel()
 				w := newWorld(t)
-				f := &failpoints{late: hang}
+				f := &failpoints{}
 				w.wrap = func(s store.Store) store.Store { return failing{s, f} }
+				w.kinds[w.model.Name()] = exposed{w.model, f, &proofs{worked: map[string]bool{}}, false}
 				w.consumed("a", "b")
 				w.close()
 				w.open()
 				w.start()
-				f.calls(w.model)
 				w.handOver("password", "first")
 				w.rotatesTo(2)
 				f.arm(at, how)

@@ -22,7 +22,7 @@ func BenchmarkRotations(b *testing.B) {
 	const variables = 200
 	w := newWorld(b)
 	w.options.PerTarget = w.options.Workers
-	w.options.StepTime = 30 * time.Second
+	w.patient(30 * time.Second)
 	all := map[string][]string{}
 	for i := range variables {
 		all[fmt.Sprintf("v%d", i)] = []string{"rotation/ttl: P365D"}

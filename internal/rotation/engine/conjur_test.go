@@ -29,7 +29,7 @@ func conjurs(t *testing.T) *world {
 	t.Helper()
 	w := newWorld(t)
 	w.options = engine.Default(slog.New(slog.NewTextHandler(io.Discard, nil)))
-	w.options.StepTime = 100 * time.Millisecond // well within the lease
+	w.patient(w.options.StepTime)
 	return w
 }
 

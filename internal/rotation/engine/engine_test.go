@@ -422,7 +422,7 @@ func TestPoisonHarmsNoOther(t *testing.T) {
 func TestStoppingFinishesWhatTheTargetHasHeardOf(t *testing.T) {
 	w := newWorld(t)
 	w.declare(map[string][]string{"password": {"rotation/ttl: P1D"}})
-	w.options.StepTime = 10 * time.Second
+	w.patient(10 * time.Second)
 	applied, goOn := make(chan struct{}), make(chan struct{})
 	w.model.after = func(call, _ string) error {
 		if call == "apply" {

@@ -2,233 +2,327 @@ package engine_test
 
 import (
 	"context"
-	"errors"
+	"crypto/rand"
+	"flag"
 	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"rekey/internal/core"
+	"rekey/internal/ident"
+	"rekey/internal/policy"
 	"rekey/internal/rotation"
-	"rekey/internal/row"
+	"rekey/internal/rotation/target"
+	"rekey/internal/secret"
+	"rekey/internal/server"
 	"rekey/internal/store"
+	"rekey/internal/store/sqlite"
 )
 
-// failpoints are the moments of a rotation at which something can go wrong: before and
-// after each commit of a step, and before and after each effect on the target. They are
-// counted from the beginning of the rotation.
-type failpoints struct {
-	mu    sync.Mutex
-	armed bool
-	at    int    // the one that fails; 0: none
-	how   string // crash, error, hang or twice
-	count int
-	names []string
-	dead  bool          // the node has crashed: nothing of it has an effect any more
-	late  time.Duration // how long something hangs: longer than a step may take
+// patience is how long a call of a server may take that nothing disturbs, however busy the
+// machine is.
+const patience = 20 * time.Second
+
+// place is a variable of a world that rotates an account of a stand.
+type place struct {
+	*world
+	stand  stand
+	f      *failpoints
+	known  *proofs
+	folder string
+	on     account
+	direct target.Target // past the failpoints
+	writes []string      // variables that are published with it
+	cases  int
+	looked time.Time     // when it was last looked whether a credential works
+	took   time.Duration // for how long
 }
 
-var errFault = errors.New("injected")
-
-// pass is a moment. It returns how it fails, if it is the one.
-func (f *failpoints) pass(name string) (how string, err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.dead {
-		return "crash", errGone
+// sweep rotates once for each failpoint and each way in which it can fail. Until the end,
+// some credential that is kept works on the target; the published one had worked before it
+// was published; and everything comes to rest with a published one that works. It returns
+// how many cases there are, and in how many of them something has failed.
+func (s stand) sweep(t *testing.T) (swept, total int) {
+	p := &place{world: newWorld(t), stand: s, f: &failpoints{}, known: &proofs{worked: map[string]bool{}}}
+	defer func() { p.close(); p.close = func() {} }()
+	p.wrap = func(rows store.Store) store.Store { return failing{publishing{rows, p.known}, p.f} }
+	p.kinds = map[string]target.Kind{s.kind.Name(): exposed{s.kind, p.f, p.known, s.many}}
+	p.keep = func() (rows store.Store, err error) {
+		// A program that is just being started by another sweep holds the lock of what has
+		// been closed meanwhile, until it has become one.
+		for range 500 {
+			if rows, err = sqlite.Open(p.dir); err == nil {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		return rows, err
 	}
-	if !f.armed {
-		return "", nil
+	p.limits.Lease = 3 * patience // by the world's clock
+	p.close()
+	p.open()
+
+	p.move(t, 0)
+	names, _ := p.rotate(0, "", "", patience)
+	if t.Failed() || len(names) < 14 {
+		t.Fatalf("only %d failpoints: %v", len(names), names)
 	}
-	f.count++
-	f.names = append(f.names, name)
-	if f.count != f.at {
-		return "", nil
-	}
-	if f.how == "crash" {
-		f.dead = true
-		return "crash", errGone
-	}
-	return f.how, nil
-}
-
-func (f *failpoints) arm(at int, how string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.armed, f.at, f.how, f.count, f.names, f.dead = true, at, how, 0, nil, false
-}
-
-func (f *failpoints) revive() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.dead = false
-}
-
-// failing is a store with failpoints around the commits of rotations.
-type failing struct {
-	store.Store
-	f *failpoints
-}
-
-func (s failing) Commit(ctx context.Context, sets []*row.Set) ([]error, error) {
-	step := ""
-	for _, set := range sets {
-		for _, change := range set.Changes {
-			if r, ok := change.Row.(row.Rotation); ok {
-				step = "commit of " + r.State
+	n := 0
+	for i, name := range names {
+		for _, how := range ways(name) {
+			n++
+			if p.fail(t, i, name, how) {
+				swept++
+			}
+			if t.Failed() {
+				t.Fatalf("%s %s", how, name)
 			}
 		}
 	}
-	if step == "" {
-		return s.Store.Commit(ctx, sets)
-	}
-	switch how, err := s.f.pass("before " + step); how {
-	case "crash":
-		return nil, err
-	case "error":
-		return nil, errFault
-	case "hang":
-		time.Sleep(s.f.late)
-	case "twice":
-		results, err := s.Store.Commit(ctx, sets)
-		if err == nil { // the same set again: its conditions keep it out
-			if again, err := s.Store.Commit(ctx, sets); err == nil && again[0] == nil {
-				panic("a set was stored twice")
-			}
+	return swept, n
+}
+
+// fail rotates with a failpoint that fails, and tells whether it has. On a machine that is
+// too busy for the time that calls have where one hangs, another may have failed before it;
+// then there is more time.
+func (p *place) fail(t *testing.T, at int, name, how string) bool {
+	for step := p.stand.step; step <= 16*p.stand.step; step *= 4 {
+		if p.cases++; p.stand.fresh {
+			p.move(t, p.cases)
 		}
-		return results, err
+		if met, hit := p.rotate(at+1, name, how, step); hit && met[at] == name {
+			return true
+		}
 	}
-	results, err := s.Store.Commit(ctx, sets)
-	if err != nil {
-		return results, err
-	}
-	switch how, failed := s.f.pass("after " + step); how {
-	case "crash":
-		return nil, failed // it is durable, and nobody is told
-	case "hang":
-		time.Sleep(s.f.late)
-	}
-	return results, nil
+	return false
 }
 
-// hang is longer than a step may take.
-const hang = 60 * time.Millisecond
-
-// meet is a moment before or after a call of a target, whose failure it returns.
-func (f *failpoints) meet(moment string) error {
-	switch how, err := f.pass(moment); how {
-	case "crash":
-		return err
-	case "error":
-		return errFault // not classified, so it is not known what has happened
-	case "hang":
-		time.Sleep(f.late) // and then it goes on all the same, late
-	case "twice":
-		return errTwice
+func (p *place) variable(name string) ident.ID {
+	if far, ok := strings.CutPrefix(name, "/"); ok {
+		return ident.New("acme", "variable", far)
 	}
-	return nil
+	return ident.New("acme", "variable", p.folder+"/"+name)
 }
 
-// calls puts failpoints around the calls of the target.
-func (f *failpoints) calls(m *model) {
-	m.gate = func(call, _ string) error { return f.meet("before " + call) }
-	m.after = func(call, _ string) error { return f.meet("after " + call) }
+func (p *place) rotated() ident.ID { return p.variable("rotated") }
+
+// move makes another account, and a variable that has its credential.
+func (p *place) move(t *testing.T, n int) {
+	t.Helper()
+	p.folder, p.on = fmt.Sprint("db", n), p.stand.open(t, fmt.Sprint("r", n))
+	annotations := map[string]string{"rotation/rotator": p.stand.kind.Name(), "rotation/verify": "never"}
+	maps.Copy(annotations, p.on.Annotations)
+	p.writes = p.stand.kind.Siblings(annotations).Writes
+	values := map[string]secret.Bytes{}
+	for name, value := range p.on.Values {
+		values[name] = secret.FromString(value)
+	}
+	for _, name := range p.writes {
+		values[name] = p.on.current[name]
+	}
+	var text, far strings.Builder
+	fmt.Fprintf(&text, "- !policy\n  id: %s\n  body:\n", p.folder)
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		if elsewhere, ok := strings.CutPrefix(name, "/"); ok {
+			fmt.Fprintf(&far, "- !variable %[1]s\n- !permit { role: !policy %[2]s, privileges: [ execute ], resource: !variable %[1]s }\n", elsewhere, p.folder)
+		} else {
+			fmt.Fprintf(&text, "  - !variable %s\n", name)
+		}
+	}
+	text.WriteString("  - !variable\n    id: rotated\n    annotations:\n")
+	for name, value := range annotations {
+		fmt.Fprintf(&text, "      %s: %q\n", name, value)
+	}
+	_, err := p.LoadPolicy(ctx, core.Operator(), "acme:policy:root", policy.Modify, []byte(text.String()+far.String()))
+	must(t, err)
+	for name, value := range values {
+		if value.Len() > 0 {
+			must(t, p.SetSecret(ctx, core.Operator(), p.variable(name), value))
+		}
+	}
+	must(t, p.SetSecret(ctx, core.Operator(), p.rotated(), p.on.current[target.Main]))
+	p.direct, err = p.stand.kind.Bind(target.Binding{Annotations: annotations, Values: values, Dial: (&net.Dialer{}).DialContext, Rand: rand.Reader})
+	must(t, err)
 }
 
-// errTwice makes a target's call happen a second time.
-var errTwice = errors.New("twice")
-
-// TestEachFailpoint runs a rotation for each failpoint and each way in which it can fail. Until
-// the end, some credential that is kept works on the target; the published one had worked
-// before it was published; and everything comes to rest with a published one that works.
-func TestEachFailpoint(t *testing.T) {
-	for _, mode := range []string{"self", "admin", "issue", "survey", "mark"} {
-		t.Run(mode, func(t *testing.T) {
-			t.Parallel()
-			total, names := sweepOne(t, mode, 0, "")
-			if total < 14 {
-				t.Fatalf("only %d failpoints: %v", total, names)
-			}
-			swept := 0
-			for at := 1; at <= total; at++ {
-				for _, how := range []string{"crash", "error", "hang", "twice"} {
-					passed, _ := sweepOne(t, mode, at, how)
-					if t.Failed() || passed < at {
-						t.Fatalf("failpoint %d (%s), %s: %d were passed", at, names[at-1], how, passed)
-					}
-					swept++
-				}
-			}
-			t.Logf("%d failpoints in 4 ways each: %d of %d swept", total, swept, 4*total)
-		})
+// rotate rotates with one failpoint that fails, with a new node after a crash, and returns
+// the failpoints that were met, and whether one has failed.
+func (p *place) rotate(at int, name, how string, step time.Duration) (met []string, hit bool) {
+	p.Helper()
+	version := p.state().Rotation.Version
+	p.f.late, p.options.StepTime = 2*step, patience
+	hangs := how == "hang" && !strings.Contains(name, "commit") // which has no time limit
+	if hangs {
+		p.options.StepTime = step
 	}
-}
-
-func sweepOne(t *testing.T, mode string, at int, how string) (int, []string) {
-	w := newWorld(t)
-	defer func() { w.close(); w.close = func() {} }()
-	f := &failpoints{late: 2 * hang}
-	w.wrap = func(s store.Store) store.Store { return failing{s, f} }
-	w.options.StepTime = hang
-	w.declare(map[string][]string{"password": {"rotation/ttl: P1D", "rotation/model/mode: " + mode}})
-	w.close()
-	w.open()
-	f.calls(w.model)
-	w.handOver("password", "first")
-	works := func(value string) bool { return w.model.works("password", value) }
-	count, names := w.endure(f, at, how, func(when string) { w.kept(when, works) })
-	published := w.value("password")
-	w.model.mu.Lock()
-	proved := w.model.account("password").logins[published]
-	if left := len(w.model.account("password").keys); (mode == "survey" || mode == "mark") && how != "twice" && how != "hang" && left > 1 {
-		t.Errorf("%d keys are left, and only one is known", left) // what happens late or twice is beyond what an intent can tell
+	must(p, p.RotateNow(ctx, core.Operator(), p.rotated()))
+	p.f.arm(at, how)
+	p.start()
+	switch {
+	case how == "crash":
+		p.eventually("the node is dead", func() bool { p.pass(); return p.f.crashed() })
+		p.close()
+		met, hit = p.f.disarm()
+		p.f.revive()
+		p.open()
+		p.kept("after the crash")
+		p.later(p.limits.Lease + time.Second)
+		p.start()
+	case hangs: // what comes after it has time
+		end := time.Now().Add(20 * step)
+		p.eventually("a call hangs", func() bool { p.pass(); return p.f.failed() || time.Now().After(end) })
+		p.halt()
+		p.options.StepTime = patience
+		p.later(p.limits.Lease + time.Second) // the engine may have ended in the middle
+		p.start()
+	case how == "error" && strings.Contains(name, "commit"): // the node has to wait for its own lease
+		p.eventually("a commit has failed", func() bool { p.pass(); return p.f.failed() })
+		p.later(p.limits.Lease + time.Second)
 	}
-	w.model.mu.Unlock()
-	if !w.model.works("password", published) || !proved {
-		events, err := w.RotationHistory(ctx, core.Operator(), variable("password"))
-		t.Errorf("%s, %s at %d: the published value works: %v, had worked: %v; %+v\n%+v %v\n%v", mode, how, at, w.model.works("password", published), proved, w.status("password"), events, err, names)
-	}
-	return count, names
-}
-
-// endure runs a rotation in which a failpoint fails, with a new node after a crash, and
-// returns the failpoints that were passed. kept is asked now and then.
-func (w *world) endure(f *failpoints, at int, how string, kept func(when string)) (int, []string) {
-	w.Helper()
-	f.arm(at, how)
-	w.start()
-	if how == "crash" {
-		w.eventually("the node is dead", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return f.dead })
-		w.close()
-		f.mu.Lock()
-		f.armed = false
-		f.mu.Unlock()
-		f.revive()
-		w.open()
-		kept("after the crash")
-		w.start()
-	}
-	w.eventually(fmt.Sprintf("the rotation comes to rest after %s at %d", how, at), func() bool {
-		kept("on the way")
-		s := w.status("password")
-		return s.State == rotation.Idle && s.Holder == "" && s.Rotation.Version >= 2
+	p.eventually(fmt.Sprintf("the rotation comes to rest after %s %s", how, name), func() bool {
+		p.pass()
+		if time.Since(p.looked) > 100*time.Millisecond+4*p.took {
+			p.kept("on the way")
+		}
+		s := p.state()
+		return s.State == rotation.Idle && s.Holder == "" && s.Rotation.Version > version
 	})
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.armed = false
-	return f.count, f.names
+	p.halt()
+	if how != "crash" {
+		met, hit = p.f.disarm()
+	}
+	p.f.calls.Wait() // until what is late has arrived, too
+	p.atRest(how)
+	return met, hit
+}
+
+// pass lets a grace go by.
+func (p *place) pass() {
+	p.Helper()
+	if s := p.state(); s.State == rotation.Retiring && s.Holder == "" && s.RetireAt.After(p.now()) {
+		p.later(s.RetireAt.Sub(p.now()) + time.Second)
+	}
+}
+
+func (p *place) atRest(how string) {
+	p.Helper()
+	p.kept("at rest")
+	published := p.published()
+	p.known.mu.Lock()
+	proved := p.known.published[published[target.Main].RevealString()]
+	p.known.mu.Unlock()
+	if now := p.works(published); !now || !proved {
+		events, err := p.RotationHistory(ctx, core.Operator(), p.rotated())
+		p.Errorf("the published value works: %v, had worked: %v; %+v\n%+v %v", now, proved, p.state(), events, err)
+	}
+	if p.on.tidy != nil {
+		p.on.tidy(how)
+	}
+}
+
+func (p *place) state() core.RotationStatus {
+	p.Helper()
+	s, err := p.RotationStatus(ctx, core.Operator(), p.rotated())
+	must(p, err)
+	return s
+}
+
+// works tells whether the target accepts a credential.
+func (p *place) works(c target.Credential) bool {
+	p.Helper()
+	if p.on.holds != nil {
+		return p.on.holds(c)
+	}
+	limited, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err := p.direct.Probe(limited, c)
+	if err != nil && target.ClassOf(err) != target.AuthFailed {
+		p.Errorf("it cannot be told whether a value works: %v", err)
+	}
+	return err == nil
+}
+
+// published is the newest credential, which readers get.
+func (p *place) published() target.Credential {
+	p.Helper()
+	made := target.Credential{target.Main: p.newest(p.rotated())}
+	for _, name := range p.writes {
+		made[name] = p.newest(p.variable(name))
+	}
+	return made
 }
 
 // kept tells whether the target accepts a credential that is durable.
-func (w *world) kept(when string, works func(value string) bool) {
-	w.Helper()
+func (p *place) kept(when string) {
+	p.Helper()
+	if p.stand.judged == atRest && when != "at rest" {
+		return
+	}
+	begun := time.Now()
+	defer func() { p.looked, p.took = time.Now(), time.Since(begun) }()
 	// The candidate becomes current between two reads only if it works then: so look twice.
 	for range 10 {
-		for _, value := range w.credentials("password") {
-			if works(value) {
+		for _, c := range append(p.slots(p.rotated()), p.published()) {
+			if p.works(c) {
 				return
 			}
 		}
 	}
-	w.Errorf("%s, no credential that is kept works", when)
+	p.Errorf("%s, no credential that is kept works", when)
+}
+
+// TestEachFailpoint sweeps each kind of target in each of its modes, and the model of one.
+func TestEachFailpoint(t *testing.T) {
+	begun := time.Now()
+	var (
+		all   sync.WaitGroup
+		mu    sync.Mutex
+		lines []string
+		cases = make(chan struct{}, 6) // sweeps at a time: they wait more than they work
+		sum   [2]int
+		seen  = map[string]bool{}
+	)
+	for name, start := range kinds {
+		all.Go(func() {
+			t.Run(name, func(t *testing.T) {
+				var modes sync.WaitGroup
+				for _, s := range start(t) {
+					modes.Go(func() {
+						cases <- struct{}{}
+						defer func() { <-cases }()
+						t.Run(s.mode, func(t *testing.T) {
+							begun := time.Now()
+							swept, total := s.sweep(t)
+							mu.Lock()
+							defer mu.Unlock()
+							seen[s.kind.Name()] = true
+							sum[0], sum[1] = sum[0]+swept, sum[1]+total
+							lines = append(lines, fmt.Sprintf("%-24s %-24s %3d of %3d swept%s in %s", s.kind.Name(), s.mode, swept, total, s.judged, time.Since(begun).Round(time.Second)))
+						})
+					})
+				}
+				modes.Wait()
+			})
+		})
+	}
+	all.Wait()
+	slices.Sort(lines)
+	for _, line := range lines {
+		t.Log(line)
+	}
+	t.Logf("%d of %d swept in %s", sum[0], sum[1], time.Since(begun).Round(time.Second))
+	if sum[0] != sum[1] {
+		t.Error("something was left out")
+	}
+	some := strings.Contains(flag.Lookup("test.run").Value.String(), "/") // that somebody has chosen
+	for name := range server.RotationKinds(nil) {
+		if !seen[name] && !some {
+			t.Errorf("%s is a kind of the server's, and is not swept: add it to kinds", name)
+		}
+	}
 }

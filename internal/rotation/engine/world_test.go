@@ -54,6 +54,7 @@ type world struct {
 	log     *slog.Logger
 	rows    store.Store
 
+	latest  map[ident.ID]int // versions of variables, when somebody looked the last time
 	clock   sync.Mutex
 	ahead   time.Duration
 	starts  int
@@ -85,7 +86,7 @@ func newWorld(t testing.TB) *world {
 	must(t, err)
 	root, err := seal.ParseRoot("TEST_KEY", text)
 	must(t, err)
-	w := &world{TB: t, model: newModel(), dir: t.TempDir(), root: root, limits: rotation.DefaultLimits(), audit: &trail{},
+	w := &world{TB: t, model: newModel(), dir: t.TempDir(), root: root, limits: rotation.DefaultLimits(), audit: &trail{}, latest: map[ident.ID]int{},
 		log:     slog.New(slog.NewTextHandler(io.Discard, nil)),
 		options: engine.Default(slog.New(slog.NewTextHandler(io.Discard, nil)))}
 	w.kinds = map[string]target.Kind{w.model.Name(): w.model}
@@ -98,6 +99,14 @@ func newWorld(t testing.TB) *world {
 	_, err = w.CreateAccount(ctx, core.Operator(), "acme", nil)
 	must(t, err)
 	return w
+}
+
+// patient gives a call of a target more time, and a lease by which it may use it.
+func (w *world) patient(step time.Duration) {
+	w.Helper()
+	w.options.StepTime, w.limits.Lease = step, 3*step
+	w.close()
+	w.open()
 }
 
 func (w *world) now() time.Time {
@@ -217,7 +226,7 @@ func (w *world) admin() core.Caller {
 // eventually waits, within a bound that only a broken engine needs.
 func (w *world) eventually(what string, ok func() bool) {
 	w.Helper()
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(3 * time.Minute); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
 		if ok() {
 			return
 		}
@@ -239,9 +248,8 @@ func (w *world) settles(name, state string, version int) {
 	})
 }
 
-// credentials are all that are kept of a variable, as somebody with the root key reads
-// them from the store.
-func (w *world) credentials(name string) []string {
+// opened decrypts what is sealed in the store, as somebody with the root key does.
+func (w *world) opened(sealed []byte, by string) secret.Bytes {
 	w.Helper()
 	keys, err := w.rows.DataKeys(ctx)
 	must(w, err)
@@ -251,29 +259,40 @@ func (w *world) credentials(name string) []string {
 		must(w, err)
 		must(w, ring.Add(key))
 	}
-	var known []string
-	id := variable(name)
-	for version := 1; ; version++ {
+	plain, err := ring.Open(sealed, by)
+	must(w, err)
+	return plain
+}
+
+// newest is the newest value of a variable; empty if it has none.
+func (w *world) newest(id ident.ID) (value secret.Bytes) {
+	w.Helper()
+	for version := max(1, w.latest[id]); ; version++ {
 		sealed, err := w.rows.Secret(ctx, id, version)
 		if errors.Is(err, store.ErrNotFound) {
-			break
+			return value
 		}
 		must(w, err)
-		plain, err := ring.Open(sealed, fmt.Sprintf("secret\x00%s\x00%d", id, version))
-		must(w, err)
-		known = []string{plain.RevealString()} // the newest
+		value, w.latest[id] = w.opened(sealed, fmt.Sprintf("secret\x00%s\x00%d", id, version)), version
 	}
+}
+
+// slots are the credentials that are kept beside the published one.
+func (w *world) slots(id ident.ID) (known []target.Credential) {
+	w.Helper()
 	for _, slot := range []row.Slot{row.Candidate, row.Previous, row.Discarded} {
 		sealed, err := w.rows.Credential(ctx, id, slot)
 		if errors.Is(err, store.ErrNotFound) {
 			continue
 		}
 		must(w, err)
-		plain, err := ring.Open(sealed, "rotation\x00"+string(id)+"\x00"+string(slot))
-		must(w, err)
 		var values map[string][]byte
-		must(w, json.Unmarshal(plain.Reveal(), &values))
-		known = append(known, string(values[target.Main]))
+		must(w, json.Unmarshal(w.opened(sealed, "rotation\x00"+string(id)+"\x00"+string(slot)).Reveal(), &values))
+		c := target.Credential{}
+		for name, value := range values {
+			c[name] = secret.New(value)
+		}
+		known = append(known, c)
 	}
 	return known
 }

@@ -22,8 +22,10 @@ import (
 	"rekey/internal/httpapi"
 	"rekey/internal/ident"
 	"rekey/internal/policy"
+	"rekey/internal/rotation/target"
 	"rekey/internal/rotation/target/targettest"
 	"rekey/internal/seal"
+	"rekey/internal/secret"
 	"rekey/internal/store/sqlite"
 )
 
@@ -39,6 +41,8 @@ type Server struct {
 	mu     sync.Mutex
 	say    func(r *http.Request) (int, string)
 }
+
+const prefix = "rotation/conjur/api-key/"
 
 // Start starts one.
 func Start(site *targettest.Site) (*Server, error) {
@@ -149,4 +153,33 @@ func (s *Server) Key(t testing.TB, host Person) string {
 		t.Fatal(err)
 	}
 	return key.RevealString()
+}
+
+// Account is a host of the server.
+func (s *Server) Account(t *testing.T, ask targettest.IssuingAsk) targettest.IssuingAccount {
+	return s.account(t, ask, s.URL)
+}
+
+// AccountAtConjur is one of a server that is asked as a Conjur.
+func (s *Server) AccountAtConjur(t *testing.T, ask targettest.IssuingAsk) targettest.IssuingAccount {
+	return s.account(t, ask, s.Old)
+}
+
+func (s *Server) account(t *testing.T, ask targettest.IssuingAsk, url string) targettest.IssuingAccount {
+	t.Helper()
+	host, boss, _ := s.Register(t, "app/web-")
+	a := targettest.Account{
+		Annotations: map[string]string{prefix + "ca": "ca"},
+		Values:      map[string]string{"url": url, "account": "acme", "username": host.Login, "ca": s.site.Authority.PEM},
+	}
+	if ask.Mode == targettest.Admin {
+		a.Annotations[prefix+"admin-username"], a.Annotations[prefix+"admin-api-key"] = "/boss/"+boss.Login+"/name", "/boss/"+boss.Login+"/key"
+		a.Values["/boss/"+boss.Login+"/name"], a.Values["/boss/"+boss.Login+"/key"] = boss.Login, boss.Key
+	}
+	return targettest.IssuingAccount{
+		Account: a,
+		Current: target.Credential{target.Main: secret.FromString(host.Key)},
+		// Asking with a staged key would make it the one that counts.
+		Holds: func(c target.Credential) bool { return c[target.Main].RevealString() == s.Key(t, host) },
+	}
 }

@@ -124,5 +124,10 @@ func write(dir, user string, passwords ...string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(file(dir, user), b, 0o600)
+	// Somebody else may read it at any time.
+	next := fmt.Sprintf("%s.%d", file(dir, user), os.Getpid())
+	if err := os.WriteFile(next, b, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(next, file(dir, user))
 }
