@@ -16,20 +16,17 @@ import (
 // core that comes after it.
 func interrupted(t *testing.T) *world {
 	w := newWorld(t)
-	f := &failpoints{late: 2 * hang}
+	f := &failpoints{}
 	w.wrap = func(s store.Store) store.Store { return failing{s, f} }
+	w.kinds[w.model.Name()] = exposed{w.model, f, &proofs{worked: map[string]bool{}}, false}
 	w.declare(map[string][]string{"password": {"rotation/ttl: P1D"}})
 	w.close()
 	w.open()
-	f.calls(w.model)
 	w.handOver("password", "first")
 	f.arm(6, "crash") // the target has the new value
 	w.start()
-	w.eventually("the node is dead", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return f.dead })
+	w.eventually("the node is dead", f.crashed)
 	w.close()
-	f.mu.Lock()
-	f.armed = false
-	f.mu.Unlock()
 	f.revive()
 	w.wrap = nil
 	w.open()
