@@ -57,11 +57,10 @@ type stand struct {
 	open   func(t *testing.T, user string) account
 }
 
-// judged is when a credential that is kept has to work.
+// judged is when a credential that is kept has to work; empty: always.
 type judged string
 
 const (
-	always judged = ""
 	// The target replaces the only credential by one of its own making. If its answer is
 	// lost, an intent is kept by which it is asked again.
 	atRest judged = " (at rest)"
