@@ -283,7 +283,7 @@ func TestEachFailpoint(t *testing.T) {
 		all   sync.WaitGroup
 		mu    sync.Mutex
 		lines []string
-		cases = make(chan struct{}, 6) // sweeps at a time: they wait more than they work
+		cases = make(chan struct{}, 12) // sweeps at a time: they wait more than they work
 		sum   [2]int
 		seen  = map[string]bool{}
 	)
