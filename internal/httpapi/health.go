@@ -8,8 +8,9 @@ import (
 )
 
 // health tells whether people should look after the server. What waits for people is no
-// reason to send requests elsewhere, so it is 200 as long as other requests are answered,
-// and 503 when they are refused. A read-only server tells how old its answers may be, too.
+// reason to send requests elsewhere, so it is 200 then, and 503 when requests are refused
+// for want of an audit, or because answers would be too old. It does not ask the store. A
+// read-only server tells how old its answers may be, too.
 func (a *api) health(e *exchange) error {
 	f := a.core.RotationFigures()
 	overdue, quarantined := f.Oldest > a.overdue, f.States[rotation.Quarantined] > 0
