@@ -3,11 +3,11 @@
 //
 // It promises that what has been carried is the state of one moment and complete: rows
 // are counted, and digested, where they come from and, before anybody can use them, where
-// they have arrived. A restore is one transaction; a copy that dies goes on where it was. An archive is encrypted and authenticated as a whole, so
-// that nothing is readable in it and nothing of it can be changed, left out or cut off;
-// writing and reading one takes little memory, whatever its size. What was restored does
-// nothing by itself to other systems, unless that is asked for: its rotations are held,
-// and nobody is told old news.
+// they have arrived. A restore is one transaction; a copy that dies goes on where it was.
+// An archive is encrypted and authenticated as a whole, so that nothing is readable in it
+// and nothing of it can be changed, left out or cut off; writing and reading one takes
+// little memory, whatever its size. What was restored does nothing by itself to other
+// systems, unless that is asked for: its rotations are held, and nobody is told old news.
 //
 // It imports rotation, store, store/schema, seal, row, ident and fault.
 package backup

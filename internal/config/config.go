@@ -6,7 +6,7 @@
 // It promises that a Config it returned is complete and consistent, that every
 // problem is reported at once with the setting, the source and the remedy, and that
 // the value of a secret setting is never part of a message. It reads the files that
-// settings name only to see that they are there. It imports fault and secret.
+// settings name only to see that they are there. It imports secret.
 package config
 
 import (

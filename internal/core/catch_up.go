@@ -30,9 +30,9 @@ const catchUpPatience = 8 * time.Second
 
 // CatchUp has to be called when a request has come, before anything is decided about it.
 // Where other nodes share the store it returns when memory has everything that any of
-// them has acknowledged before, or after eight seconds with an error. Answers may be older if Config.Staleness says so; then it
-// costs nothing, and fails only if the store has not been heard of for longer than that.
-// Its errors are Unavailable and ctx's.
+// them has acknowledged before, or after eight seconds with an error. Answers may be older
+// if Config.Staleness says so; then it costs nothing, and fails only if the store has not
+// been heard of for longer than that. Its errors are Unavailable and ctx's.
 func (c *Core) CatchUp(ctx context.Context) error {
 	if c.alone {
 		return nil

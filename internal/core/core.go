@@ -6,8 +6,8 @@
 // every change that was acknowledged before the request began; no secret leaves
 // before its audit record has been written; a refused request changes nothing. It
 // keeps the graph equal to the store: every change is a set that is committed first
-// and applied then. It imports policy, rbac, store, audit, seal, token and the rooms
-// below.
+// and applied then. It imports backup, policy, rbac, rotation, store, audit, seal, token,
+// metrics and the rooms below.
 package core
 
 import (

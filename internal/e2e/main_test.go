@@ -5,9 +5,9 @@
 // checked in the room.
 //
 // The binary is built with the race detector if the tests are, and once more without it
-// for those that start it hundreds of times to kill it. Nothing but the
-// binary's commands and its HTTP API is used, except to look at what a dead process has
-// left on the disk, and to start the servers whose passwords are rotated.
+// for those that start it hundreds of times to kill it. Nothing but the binary's commands
+// and its HTTP API is used, except to look at what a dead process has left on the disk, and
+// to start the servers whose passwords are rotated.
 package e2e
 
 import (

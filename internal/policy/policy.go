@@ -9,8 +9,8 @@
 // either with a result or with one *fault.Error of kind PolicyInvalid that carries
 // the place, the message that clients know and, where it helps, an advice.
 //
-// It imports the graph, the rows, the names and the error vocabulary (rbac, row, ident,
-// fault) and a YAML library.
+// It imports the graph, the rows, the names, durations and the error vocabulary (rbac, row,
+// ident, period, fault) and a YAML library.
 package policy
 
 import (

@@ -17,7 +17,8 @@ const Checked = "checked"
 
 // CheckDue is when a login with the current value is to be tried, to see whether the
 // target still accepts it; zero: not before something changes. A login that was refused is
-// not tried again, so that no account is locked for it; a value that somebody writes is handed over first.
+// not tried again, so that no account is locked for it; a value that somebody writes is
+// handed over first.
 func CheckDue(w *row.Rotation, s *Settings, version int, now time.Time) time.Time {
 	if s.Manual() && version != 0 && version != w.Version && w.PausedAt.IsZero() && w.RequestedAt.IsZero() && !Open(w) {
 		return now // it is to be bound to its target; there is no login

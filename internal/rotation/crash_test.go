@@ -11,9 +11,9 @@ import (
 )
 
 // Given a target with which nothing is wrong, and workers of which each dies after a few
-// steps, before or after what the step did is durable, and mostly before Apply has left, then no rotation is quarantined, the
-// target does not see refused logins for ever without one that works, and a worker who lives
-// gets there.
+// steps, before or after what the step did is durable, and mostly before Apply has left, then
+// no rotation is quarantined, the target does not see refused logins for ever without one
+// that works, and a worker who lives gets there.
 func TestWorkersThatDieQuarantineNothing(t *testing.T) {
 	const deaths = 60
 	longest := 0

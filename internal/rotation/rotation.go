@@ -3,10 +3,11 @@
 // said, and the settings of the variable; and when the next rotation is due.
 //
 // A rotation runs idle -> planned (the candidate is sealed and durable) -> applying
-// -> verified -> retiring (the candidate is published, the old value ends at
-// RetireAt, or waits for acknowledgements until RetireBy) -> idle. It waits in backoff, or in uncertain if the target may have the
-// candidate; people are asked for in quarantined and suspended. Between rotations a
-// login shows whether the target still accepts the value; if not, it is drifted.
+// -> verified -> retiring (the candidate is published, the old value ends at RetireAt,
+// or waits for acknowledgements until RetireBy) -> idle. It waits in backoff, or in
+// uncertain if the target may have the candidate; people are asked for in quarantined
+// and suspended. Between rotations a login shows whether the target still accepts the
+// value; if not, it is drifted.
 //
 // It promises: no byte goes to the target before the candidate is durable; a value is
 // published only after a login with it; a candidate that the target may have got is

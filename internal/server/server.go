@@ -6,7 +6,8 @@
 // Serve returns, if it takes no longer than DrainLimit; and that nothing but
 // loopback gets plain HTTP unless the configuration says that a proxy speaks TLS.
 // The commands and the tests use the same type. It imports config, server/admin,
-// httpapi, core, store/sqlite, audit, fault and secret.
+// httpapi, webhook, rotation/engine, all kinds of targets, core, backup, metrics, both
+// engines of the store, audit, seal, rotation, fault and secret.
 package server
 
 import (

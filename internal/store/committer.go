@@ -157,9 +157,9 @@ func (c *Committer) run() {
 			// before the next batch is taken; otherwise the first alone would be it.
 			runtime.Gosched()
 			if c.follower != nil {
-				took = min(took, gatherMost*gatherLimit)
+				most := min(took, gatherLimit)
 				came, _ := c.queued()
-				c.gather(came+len(batch), took/gatherPause, took/gatherMost)
+				c.gather(came+len(batch), most/2, most)
 			}
 		case closed:
 			return
@@ -169,19 +169,15 @@ func (c *Committer) run() {
 	}
 }
 
-// How long a transaction of a shared store is put off: for as long as others keep coming,
-// each within a part of the time that the one before took, and at most for as long as that.
-const (
-	gatherMost  = 1
-	gatherPause = 2
-	gatherLimit = 10 * time.Millisecond // however long it took
-)
+// gatherLimit is for how long a transaction of a shared store is put off at most, if the
+// one before took longer than that.
+const gatherLimit = 10 * time.Millisecond
 
 // gather waits until there are enough: as many as were stored just now and have come
-// meanwhile. A transaction of a shared store takes round trips, and all processes stand in one queue
-// for it. So it is worth waiting for clients that have their answers now and soon write
-// again, rather than to leave with the first of them and to make all others wait for the
-// whole of that. Whoever is alone waits for nobody. It ends when nobody comes for a pause.
+// meanwhile. A transaction of a shared store takes round trips, and all processes stand in
+// one queue for it. So it is worth waiting for clients that have their answers now and soon
+// write again, rather than to leave with the first of them and to make all others wait for
+// the whole of that. Whoever is alone waits for nobody. It ends when nobody comes for a pause.
 func (c *Committer) gather(enough int, pause, most time.Duration) {
 	end := time.Now().Add(most)
 	timer := time.NewTimer(pause)

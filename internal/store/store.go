@@ -1,5 +1,5 @@
 // Package store keeps the rows of rekey durable behind one interface. The engines
-// are packages of their own (store/sqlite); store/storetest is the suite that every
+// are packages of their own (store/sqlite, store/postgres); store/storetest is the suite that every
 // engine passes; Committer gathers concurrent writes into shared transactions.
 //
 // It promises that what Commit accepted survives the death of the process and of

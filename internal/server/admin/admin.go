@@ -5,7 +5,7 @@
 //
 // It promises that only root and the user whom the server runs as get an answer on
 // the socket, and that all decisions are the use cases': the package translates. It
-// imports core, fault, ident and secret.
+// imports core, backup, seal, fault, ident and secret.
 package admin
 
 import (

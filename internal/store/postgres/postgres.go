@@ -32,8 +32,7 @@
 //     minCompatible. Then they stop, at an entry in the log and at each commit.
 //   - Once released it is never changed.
 //
-// It imports store, store/schema,
-// store/changelog, row, ident and fault.
+// It imports store, store/schema, store/changelog, row, ident and fault.
 package postgres
 
 import (

@@ -6,7 +6,7 @@
 // overwritten in the database file (secure_delete); its copy in the write-ahead log
 // stays until the log is next checkpointed and reused.
 //
-// It imports store, row, ident and fault.
+// It imports store, store/schema, row, ident and fault.
 package sqlite
 
 import (

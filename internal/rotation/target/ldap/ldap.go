@@ -6,7 +6,7 @@
 // unless annotation sslmode says otherwise; annotation ca names a variable with the
 // authority to trust. Users cannot take turns: a distinguished name has commas.
 //
-// It imports target, password and transport.
+// It imports target, password, transport and secret.
 package ldap
 
 import (

@@ -16,7 +16,7 @@
 // background, does not tell whether a command had left when a connection broke. It is
 // what the tests ask, too.
 //
-// It imports target, password and transport.
+// It imports target, password, transport and secret.
 package mongodb
 
 import (

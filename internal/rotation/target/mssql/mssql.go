@@ -9,7 +9,7 @@
 // logins whose policy is checked, which is the default; so the password is in the statement.
 // SQL Server leaves such statements out of its traces.
 //
-// It imports target, password and transport.
+// It imports target, password, transport and secret.
 package mssql
 
 import (

@@ -13,7 +13,7 @@
 // MariaDB gets the hash of a new password, not the password, unless a plugin of the
 // server has to see it to judge it.
 //
-// It imports target, password and transport.
+// It imports target, password, transport and secret.
 package mysql
 
 import (

@@ -6,7 +6,7 @@
 // asks for the password in clear, or for none, is refused. The server gets a SCRAM
 // verifier of the new password, never the password, so nothing in its logs is secret.
 //
-// It imports target, password and transport.
+// It imports target, password, transport and secret.
 package postgresql
 
 import (

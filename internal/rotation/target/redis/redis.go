@@ -10,7 +10,7 @@
 // Redis gets the hash of a new password only, and must be able to write it into its
 // files, since it would else forget it when it restarts.
 //
-// It imports target, password and transport.
+// It imports target, password, transport and secret.
 package redis
 
 import (

@@ -1,6 +1,6 @@
 // Package conjurtest starts servers for tests that hand out API keys: a real rekey with
-// account "acme", which also answers as a Conjur would. It imports core, httpapi and
-// rotation/target/targettest.
+// account "acme", which also answers as a Conjur would. It imports core, httpapi,
+// store/sqlite, rotation/target/targettest and what a core takes.
 package conjurtest
 
 import (
