@@ -151,12 +151,10 @@ func (p program) knows(least int64) error {
 	if least <= p.newest {
 		return nil
 	}
-	return &fault.Error{Kind: fault.Unavailable, Cause: errTooOld,
+	return &fault.Error{Kind: fault.Unavailable,
 		Message: fmt.Sprintf("this program is too old for the database, whose schema takes programs that know version %d or later; this one knows versions up to %d", least, p.newest),
 		Advice:  "start the newer program, or restore a backup from before the upgrade"}
 }
-
-var errTooOld = errors.New("the program is too old")
 
 // script runs one or more statements without parameters.
 func script(ctx context.Context, c *pgconn.PgConn, sql string) error {
