@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"rekey/internal/ident"
 	"rekey/internal/row"
@@ -147,50 +146,6 @@ func TestSubmitsDuringATransactionShareTheNext(t *testing.T) {
 	}
 	r.wasApplied(a, b, c)
 	r.isStored(a, b, c)
-}
-
-func TestATransactionOfASharedStoreIsPutOffForThoseWhoComeAgain(t *testing.T) {
-	cases := []struct {
-		name         string
-		enough, come int
-		pause, most  time.Duration
-	}{
-		{"enough come", 3, 2, time.Hour, time.Hour},
-		{"nobody comes for a while", 2, 0, 0, time.Hour},
-		{"its time is over", 9, 1, time.Hour, 0},
-	}
-	for _, test := range cases {
-		t.Run(test.name, func(t *testing.T) {
-			r := newRig(t)
-			outcomes := []<-chan error{r.submit(ctx, users("first", 1))}
-			<-r.begun
-			outcomes = append(outcomes, r.submitInTurn(ctx, users("waiting", 1)))
-			gathered := make(chan struct{})
-			go func() {
-				store.Gather(r.committer, test.enough, test.pause, test.most)
-				close(gathered)
-			}()
-			for i := range test.come {
-				select {
-				case <-gathered:
-					if test.most > 0 {
-						t.Error("it did not wait")
-					}
-				default:
-				}
-				outcomes = append(outcomes, r.submitInTurn(ctx, users(fmt.Sprint("again", i), 1)))
-			}
-			<-gathered
-			r.let <- nil
-			<-r.begun
-			r.let <- nil
-			for _, outcome := range outcomes {
-				if err := <-outcome; err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
 }
 
 func TestARefusedSetIsNotAppliedAndHarmsNoOther(t *testing.T) {
