@@ -9,7 +9,8 @@
 // for what is neither, as ssh/key. A new kind is then one line in internal/server, which
 // lists them; a server for its tests below targettest, a real one if there is one; one test
 // that runs targettest.Suite (or Issuing) against it, which says what else the kind has to
-// show, or wants a reason; and an example and a row of each table in docs/rotation.md.
+// show, or wants a reason; a stand in the engine's sweep of failpoints; and an example and a
+// row of each table in docs/rotation.md.
 //
 // A target knows nothing of versions, schedules, leases, retries or crashes: the
 // engine calls Apply, Probe and Retire again after any of them, as often as it must.
