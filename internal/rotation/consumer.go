@@ -79,7 +79,7 @@ func (s *Settings) readConsumers(annotations map[string]string, duration func(an
 		return
 	}
 	if s.Within = usualWithin; s.TTL > 0 {
-		s.Within = min(usualWithin, s.TTL*9/10) // jitter brings the next one no earlier
+		s.Within = min(usualWithin, s.TTL/10*9) // jitter brings the next one no earlier
 	}
 	s.Within = max(s.Within, s.Grace)
 }

@@ -23,6 +23,7 @@ func TestConsumersAreRead(t *testing.T) {
 	}{
 		{map[string]string{"rotation/consumers": "host/web-1  user/alice\tbob", "rotation/grace": "PT1H"}, "host/web-1 alice bob", 7 * day},
 		{map[string]string{"rotation/consumers": "bob", "rotation/grace": "PT1H", "rotation/ttl": "P2D"}, "bob", 2 * day * 9 / 10},
+		{map[string]string{"rotation/consumers": "bob", "rotation/grace": "PT1H", "rotation/ttl": "P100Y"}, "bob", 7 * day},
 		{map[string]string{"rotation/consumers": "bob", "rotation/grace": "P10D"}, "bob", 10 * day},
 		{map[string]string{"rotation/consumers": "bob", "rotation/grace": "PT1H", "rotation/acknowledge-within": "P3D", "rotation/ttl": "P9D"}, "bob", 3 * day},
 	} {
