@@ -176,4 +176,16 @@ func TestAnAnswerDoesNotAskForTooMuch(t *testing.T) {
 	if asked, err := url.ParseQuery(h.Get("Rekey-Acknowledge")); err != nil || len(asked) != mostAsked {
 		t.Errorf("%d, %v", len(asked), err)
 	}
+	for i := range ids {
+		ids[i] += ident.ID(strings.Repeat("/", 300))
+	}
+	askFor(h, ids, values)
+	text := h.Get("Rekey-Acknowledge")
+	if asked, err := url.ParseQuery(text); err != nil || len(asked) != 2 || len(text) > mostAskedBytes {
+		t.Errorf("%d in %d bytes, %v", len(asked), len(text), err)
+	}
+	askFor(h, []ident.ID{"acme:variable:" + ident.ID(strings.Repeat("/", mostAskedBytes))}, values[:1])
+	if asked, err := url.ParseQuery(h.Get("Rekey-Acknowledge")); err != nil || len(asked) != 1 {
+		t.Errorf("of a single one with a long id: %d, %v", len(asked), err)
+	}
 }

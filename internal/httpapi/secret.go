@@ -64,18 +64,28 @@ func announce(h http.Header, r *core.Rotating) {
 	h["Rekey-Rotating"] = []string{strconv.FormatBool(r.Now)}
 }
 
-// mostAsked bounds for how many variables an answer asks its reader to acknowledge them.
+// An answer asks its reader to acknowledge no more than so many variables, and for more than
+// one only if that takes no more bytes than these: proxies take four thousand for all headers.
 // The next answer asks for more.
-const mostAsked = 16
+const (
+	mostAsked      = 16
+	mostAskedBytes = 2048
+)
 
 // askFor asks a reader to acknowledge what it reads, where an old value waits for that. It
 // is in the form of a query: variables, each with its version.
 func askFor(h http.Header, ids []ident.ID, values []core.Value) {
 	var asked []string
+	size := 0
 	for i, v := range values {
-		if v.Rotation != nil && v.Rotation.Awaited && len(asked) < mostAsked {
-			asked = append(asked, url.QueryEscape(string(ids[i]))+"="+strconv.Itoa(v.Version))
+		if v.Rotation == nil || !v.Rotation.Awaited || len(asked) == mostAsked {
+			continue
 		}
+		one := url.QueryEscape(string(ids[i])) + "=" + strconv.Itoa(v.Version) + "&"
+		if len(asked) > 0 && size+len(one) > mostAskedBytes {
+			continue
+		}
+		asked, size = append(asked, strings.TrimSuffix(one, "&")), size+len(one)
 	}
 	if len(asked) > 0 {
 		h["Rekey-Acknowledge"] = []string{strings.Join(asked, "&")}
