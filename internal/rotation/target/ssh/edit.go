@@ -36,6 +36,7 @@ now() { if [ -e "$f" ]; then cat "$f"; fi && printf x; };
 old=$(now) || exit 22;
 if [ -n "$3" ]; then [ -d "$d" ] || d=${d%/*}; [ -w "$d" ] || exit 21; fi;
 printf "%s\n%s\n" "${old%x}" "$m";
+[ -z "$3" ] || exit 0;
 IFS= read -r n || exit 0;
 [ -d "$d" ] || mkdir "$d" || exit 21;
 t=$d/.authorized_keys.$m;
