@@ -212,11 +212,13 @@ func (c *Core) razeAccount(ctx context.Context, name string) error {
 	c.mu.Lock()
 	_, exists := c.graph.Account(name)
 	var set *row.Set
+	var lost []row.Rotation
 	if exists && name != specialAccount {
 		tx := c.graph.Begin()
 		tx.DeleteAccount(name)
 		set = &row.Set{Changes: tx.Changes(), Chained: true, Base: c.reached}
 		tx.Rollback()
+		lost = c.losing(set)
 	}
 	c.mu.Unlock()
 	if set == nil {
@@ -225,5 +227,8 @@ func (c *Core) razeAccount(ctx context.Context, name string) error {
 		return missing
 	}
 	set.Add(row.Delete, row.Account{Name: name})
-	return c.commit(ctx, set)
+	if err := c.commit(ctx, set); err != nil {
+		return err
+	}
+	return c.givenUp(lost)
 }

@@ -34,16 +34,28 @@ func interrupted(t *testing.T) *world {
 }
 
 // Given a target that may have a value which is not published, when the variable is deleted,
-// then the audit and the log say so, and nothing of the value.
+// be it alone or with its account, then the audit and the log say so, and nothing of the value.
 func TestADeletedVariableLeavesWordOfWhatTheTargetMayHave(t *testing.T) {
+	t.Run("the variable", func(t *testing.T) {
+		leavesWord(t, func(w *world) error {
+			_, err := w.LoadPolicy(ctx, core.Operator(), "acme:policy:root", policy.Modify, []byte("- !delete {record: !variable db/password}"))
+			return err
+		})
+	})
+	t.Run("the account", func(t *testing.T) {
+		leavesWord(t, func(w *world) error { return w.DeleteAccount(ctx, core.Operator(), "acme") })
+	})
+}
+
+func leavesWord(t *testing.T, remove func(*world) error) {
+	t.Helper()
 	w := interrupted(t)
 	before := w.status("password")
 	var log bytes.Buffer
 	w.log = slog.New(slog.NewTextHandler(&log, nil))
 	w.close()
 	w.open()
-	_, err := w.LoadPolicy(ctx, core.Operator(), "acme:policy:root", policy.Modify, []byte("- !delete {record: !variable db/password}"))
-	must(t, err)
+	must(t, remove(w))
 	want := "scheduler could not advance the rotation of acme:variable:db/password: given up: the variable was deleted meanwhile, and the target model.example:1 user password may have a value that is lost"
 	if audit := w.audit.String(); before.ID == "" || !strings.Contains(audit, want) || !strings.Contains(audit, `rotation="`+before.ID+`" state="applying"`) {
 		t.Errorf("the audit does not say it of %s:\n%s", before.ID, audit)
