@@ -14,6 +14,8 @@ const (
 	accessDenied       = 1045
 	shutdown           = 1053
 	syntaxError        = 1064
+	notPreparable      = 1295
+	tooManyPrepared    = 1461
 	hostBlocked        = 1129
 	noSuchUser         = 1133
 	tooManyOfUser      = 1203

@@ -140,7 +140,17 @@ func (s *session) Foresee(ctx context.Context, c password.Change) (bool, error) 
 		return false, transport.Failure(s.server.address.String(), ctx.Err())
 	}
 	hashed, shown := s.statements(c)
-	return true, s.change(c.User, hashed, shown, func(statement string) string { return "PREPARE rehearsal FROM " + quote(statement) })
+	return foreseen(s.change(c.User, hashed, shown, func(statement string) string { return "PREPARE rehearsal FROM " + quote(statement) }))
+}
+
+// foreseen is what has become of preparing. That the server has no room for it, or does not
+// prepare such a statement, says nothing of executing it.
+func foreseen(err error) (bool, error) {
+	var refused *serverError
+	if errors.As(err, &refused) && (refused.code == tooManyPrepared || refused.code == notPreparable) {
+		return false, nil
+	}
+	return true, err
 }
 
 // change has the server take a hash or, if there is none or it wants to judge the password,

@@ -155,3 +155,15 @@ func TestAnswersAreClassified(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatSaysNothingOfAChangeIsNoRefusal(t *testing.T) {
+	s := &server{address: transport.Address{Host: "db", Port: "3306"}, accountHost: "%"}
+	for code, told := range map[uint16]bool{notPreparable: false, tooManyPrepared: false, noSuchUser: true, privilegeMissing: true} {
+		if got, err := foreseen(s.statementFailure("u", &serverError{code, "x"})); got != told || (err != nil) != told {
+			t.Errorf("%d: %v, %v", code, got, err)
+		}
+	}
+	if told, err := foreseen(nil); !told || err != nil {
+		t.Error(told, err)
+	}
+}
