@@ -35,5 +35,12 @@ func (c *Core) Unaudited() bool {
 	return c.audit.Err() != nil && c.record(c.from(Origin{}, "server").AuditResume()) != nil
 }
 
-// TooOld tells whether that is more than it may be, so that requests are refused.
-func (c *Core) TooOld() bool { return c.config.Staleness > 0 && c.Age() > c.config.Staleness }
+// TooOld tells whether that is more than it may be, so that requests are refused. A node
+// that waits for the store with each request looks every second besides, so it has not
+// reached it for as long as a request waits.
+func (c *Core) TooOld() bool {
+	if c.config.Staleness > 0 {
+		return c.Age() > c.config.Staleness
+	}
+	return c.Age() > catchUpPatience
+}

@@ -114,6 +114,9 @@ func TestNodesThatAreCutOff(t *testing.T) {
 		}
 	})
 	group.Wait()
+	for i, status := range []int{503, 200, 503, 200} { // by which a load balancer goes
+		at(nodes[i].url, "").health(t, status)
+	}
 
 	for _, mend := range mends {
 		mend()
@@ -136,6 +139,7 @@ func TestNodesThatAreCutOff(t *testing.T) {
 				if n.name != "read-only" && (err != nil || got.status != 201) {
 					t.Errorf("the %s node: %v, %v", n.name, got, err)
 				}
+				at(n.url, "").health(t, 200)
 				return
 			}
 			t.Errorf("the %s node has not recovered within %s", n.name, recovery)
