@@ -45,7 +45,7 @@ func (e *Env) insert(ctx context.Context, d *database, script string) (Sample, e
 	}
 	defer os.RemoveAll(dir)                                          // what is left goes with the row
 	seconds := 1 + math.Ceil((e.Duration + e.Duration/10).Seconds()) // the first goes by while they connect
-	run, err := d.command(ctx, "pgbench", "-n", "-f", script, "-c", strconv.Itoa(e.Connections), "-j", "1", "-M", "prepared",
+	run, err := d.command(ctx, "pgbench", "-n", "-f", script, "-c", strconv.Itoa(e.Connections), "-j", "1",
 		"-T", strconv.Itoa(int(seconds)), "-l", "--log-prefix", filepath.Join(dir, "log"), d.url)
 	if err != nil {
 		return Sample{}, err
