@@ -35,11 +35,21 @@ const (
 // NewProxy starts a proxy for a server's port, until the test ends.
 func NewProxy(t testing.TB, port int) *Proxy {
 	t.Helper()
+	p := &Proxy{conns: map[net.Conn]bool{}}
+	t.Cleanup(p.CutAll)
+	p.Port = between(t, port, p.serve)
+	return p
+}
+
+// between listens at a free port until the test ends, and has each client served with the
+// address of the server whose port it is given.
+func between(t testing.TB, port int, serve func(client net.Conn, server string)) (own int) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{Port: l.Addr().(*net.TCPAddr).Port, conns: map[net.Conn]bool{}}
+	t.Cleanup(func() { _ = l.Close() }) // it is open
 	server := net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port}
 	go func() {
 		for {
@@ -48,15 +58,11 @@ func NewProxy(t testing.TB, port int) *Proxy {
 				return
 			}
 			if err == nil {
-				go p.serve(client, server.String())
+				go serve(client, server.String())
 			}
 		}
 	}()
-	t.Cleanup(func() {
-		_ = l.Close() // it is open
-		p.CutAll()
-	})
-	return p
+	return l.Addr().(*net.TCPAddr).Port
 }
 
 // CutNext says what happens to the next COMMIT.

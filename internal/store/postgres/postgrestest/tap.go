@@ -30,32 +30,18 @@ type Tap struct {
 // NewTap starts a tap for a server's port, until the test ends.
 func NewTap(t testing.TB, port int) *Tap {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &Tap{Port: l.Addr().(*net.TCPAddr).Port, said: map[string]bool{}}
-	server := net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port}
-	go func() {
-		for {
-			client, err := l.Accept()
-			if errors.Is(err, net.ErrClosed) {
-				return
-			}
-			if err == nil {
-				go p.serve(client, server.String())
-			}
-		}
-	}()
-	t.Cleanup(func() {
-		_ = l.Close() // it is open
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		for _, c := range p.conns {
-			_ = c.Close() // may be closed already
-		}
-	})
+	p := &Tap{said: map[string]bool{}}
+	t.Cleanup(p.end)
+	p.Port = between(t, port, p.serve)
 	return p
+}
+
+func (p *Tap) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.conns {
+		_ = c.Close() // may be closed already
+	}
 }
 
 // Said are the texts of all statements so far, sorted.
